@@ -1,0 +1,1 @@
+"""Requests in, pictures out: step-level batching in a process of its own."""

@@ -1,0 +1,1 @@
+"""Adapters over diffusers components; finding and loading models."""

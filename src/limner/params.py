@@ -1,0 +1,204 @@
+"""The one declaration of what a picture is made from.
+
+`GenerationParams` is complete: nothing in it is null. What a caller sends is
+`GenerationSubmission`, the same fields with all but `prompt` optional, derived
+from it here; `resolve` fills the gaps from the model and checks its limits.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from limner.errors import FieldError, InvalidInput
+
+SEEDS = 2**32
+MAX_IMAGES = 16
+
+
+class Sampler(StrEnum):
+    """The update from one noise level to the next."""
+
+    DDIM = "ddim"
+    EULER = "euler"
+    EULER_ANCESTRAL = "euler_ancestral"
+    DPMPP_2M = "dpmpp_2m"
+    LCM = "lcm"
+
+
+class Schedule(StrEnum):
+    """Which noise levels the steps visit. `plain` is the model's own spacing."""
+
+    PLAIN = "plain"
+    TRAILING = "trailing"
+    KARRAS = "karras"
+
+
+class OutputFormat(StrEnum):
+    PNG = "png"
+    WEBP = "webp"
+    JPEG = "jpeg"
+
+
+class Voice(StrEnum):
+    """How the prompt writer speaks: within the starter model's words, or freely."""
+
+    STARTER = "starter"
+    FULL = "full"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelInfo(Frozen):
+    """What one loaded model can do: the only place where the page and the API get limits from."""
+
+    name: str
+    default: bool = False
+    family: str = Field(description="Network family, such as `stable-diffusion`")
+    width: int = Field(description="Native width in pixels")
+    height: int = Field(description="Native height in pixels")
+    min_size: int = Field(description="Smallest width and height in pixels")
+    max_size: int = Field(description="Largest width and height in pixels")
+    size_step: int = Field(description="Width and height are multiples of this many pixels")
+    num_inference_steps: int
+    guidance_scale: float
+    sampler: Sampler
+    schedule: Schedule = Schedule.PLAIN
+    samplers: tuple[Sampler, ...] = tuple(Sampler)
+    schedules: tuple[Schedule, ...] = tuple(Schedule)
+    voice: Voice = Voice.FULL
+    draws: str | None = Field(None, description="What it can draw, in one sentence; null: anything")
+    known_words: tuple[str, ...] = Field((), description="The words it knows; empty: any")
+    examples: tuple[str, ...] = Field((), description="Prompts that show it off")
+    licence: str | None = None
+
+
+class GenerationParams(Frozen):
+    """What a picture is made from, with every gap filled."""
+
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)] = Field(
+        description="What to paint"
+    )
+    negative_prompt: Annotated[str, StringConstraints(max_length=4000, strip_whitespace=True)] = Field(
+        description="What to keep out of the picture; needs a guidance scale above 1"
+    )
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="A name from /api/capabilities"
+    )
+    width: int = Field(ge=8, le=4096, description="Width in pixels")
+    height: int = Field(ge=8, le=4096, description="Height in pixels")
+    num_inference_steps: int = Field(ge=1, le=150, description="Denoising steps")
+    guidance_scale: float = Field(
+        ge=0,
+        le=30,
+        allow_inf_nan=False,
+        description="How closely to follow the prompt; 1 or less: guidance off",
+    )
+    sampler: Sampler = Field(description="The update from one noise level to the next")
+    schedule: Schedule = Field(description="Which noise levels the steps visit; plain is the model's own")
+    seed: int = Field(ge=0, lt=SEEDS, description="Where the noise starts: the same seed, the same picture")
+    num_images: int = Field(ge=1, le=MAX_IMAGES, description="How many; image i has seed + i")
+    output_format: OutputFormat = Field(description="The file format that the image URL answers with")
+    random: bool = Field(description="Let the prompt writer complete the prompt")
+
+    def seed_of(self, index: int) -> int:
+        """The seed of image `index`, wrapping at 2³²."""
+        return (self.seed + index) % SEEDS
+
+
+def _submitted(name: str, field: FieldInfo) -> Any:
+    if name == "prompt":
+        return field.annotation, field
+    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return annotation | None, Field(None, description=field.description)
+
+
+_submitted_fields: dict[str, Any] = {n: _submitted(n, f) for n, f in GenerationParams.model_fields.items()}
+GenerationSubmission: type[BaseModel] = create_model(
+    "GenerationSubmission",
+    __base__=Frozen,
+    __doc__="What a caller asks for. All but `prompt` default from the model; null means the default.",
+    **_submitted_fields,
+)
+
+
+def field_error(detail: ErrorDetails, skip: int = 0) -> FieldError:
+    """One of pydantic's errors in our words; `skip` leaves out leading places such as `body`."""
+    field = ".".join(str(part) for part in detail["loc"][skip:]) or "body"
+    limit = next((v for k, v in (detail.get("ctx") or {}).items() if k != "error"), None)
+    given = detail.get("input")
+    value = given if isinstance(given, str | int | float | bool) else None
+    if isinstance(value, str) and len(value) > 100:
+        value = value[:100] + "…"
+    return FieldError(field, detail["msg"], value, limit if isinstance(limit, str | int | float) else None)
+
+
+def submission(**values: object) -> BaseModel:
+    """A checked submission. Raises `InvalidInput` with every field that is wrong."""
+    try:
+        return GenerationSubmission(**values)
+    except ValidationError as error:
+        raise InvalidInput(*(field_error(d) for d in error.errors())) from None
+
+
+def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> GenerationParams:
+    """Fill the gaps of a `GenerationSubmission` from its model and check that model's limits.
+
+    `seed` is taken where none was asked for. Raises `InvalidInput` naming each value, limit and remedy.
+    """
+    given = {name: value for name, value in asked.model_dump().items() if value is not None}
+    model = _chosen(given.get("model"), models)
+    params = GenerationParams.model_validate(
+        {
+            "negative_prompt": "",
+            "width": model.width,
+            "height": model.height,
+            "num_inference_steps": model.num_inference_steps,
+            "guidance_scale": model.guidance_scale,
+            "sampler": model.sampler,
+            "schedule": model.schedule,
+            "seed": seed,
+            "num_images": 1,
+            "output_format": OutputFormat.PNG,
+            "random": False,
+        }
+        | given
+        | {"model": model.name}
+    )
+    problems = list(_beyond(params, model))
+    if problems:
+        raise InvalidInput(*problems)
+    return params
+
+
+def _chosen(name: str | None, models: tuple[ModelInfo, ...]) -> ModelInfo:
+    for model in models:
+        if model.name == name or (name is None and model.default):
+            return model
+    names = ", ".join(m.name for m in models)
+    raise InvalidInput(FieldError("model", f"no model {name!r} is loaded; use one of: {names}", name, names))
+
+
+def _beyond(params: GenerationParams, model: ModelInfo) -> list[FieldError]:
+    problems = []
+    for field in ("width", "height"):
+        size = getattr(params, field)
+        if not model.min_size <= size <= model.max_size or size % model.size_step:
+            limit = f"{model.min_size} to {model.max_size} in steps of {model.size_step}"
+            nearest = round(size / model.size_step) * model.size_step
+            nearest = max(model.min_size, min(model.max_size, nearest))
+            message = f"{model.name} cannot paint {size} pixels; use {limit}, the nearest is {nearest}"
+            problems.append(FieldError(field, message, size, limit))
+    for field, known in (("sampler", model.samplers), ("schedule", model.schedules)):
+        value = getattr(params, field)
+        if value not in known:
+            names = ", ".join(known)
+            message = f"{model.name} cannot use {value}; use one of: {names}"
+            problems.append(FieldError(field, message, value, names))
+    return problems

@@ -1,0 +1,1 @@
+"""A supervised child process with a typed pipe and a heartbeat."""

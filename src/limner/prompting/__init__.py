@@ -1,0 +1,1 @@
+"""GPT-2: text in, a stream of tokens out."""

@@ -1,0 +1,1 @@
+"""Joins engine, prompt writer and store: dispatcher, events, image files."""

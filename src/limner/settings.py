@@ -1,0 +1,31 @@
+"""Every setting, read from flags and `LIMNER_…` variables. The only reader of the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is a flag of the command line and an environment variable of the same name."""
+
+    model_config = SettingsConfigDict(env_prefix="LIMNER_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("limner", appauthor=False),
+        description="Folder of the record and the pictures",
+    )
+    model: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("starter",), description="Model: starter, a diffusers folder or a hub id; repeat for several"
+    )
+    prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the models run")
+    threads: int = Field(0, ge=0, description="Processor threads of the engine; 0: all")
+    max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")

@@ -1,0 +1,1 @@
+"""The record and the files: the only room with SQL and file paths."""
