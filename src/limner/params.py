@@ -1,8 +1,8 @@
 """The one declaration of what a picture is made from.
 
 `GenerationParams` is complete: nothing in it is null. What a caller sends is
-`GenerationSubmission`, the same fields with all but `prompt` optional, derived
-from it here; `resolve` fills the gaps from the model and checks its limits.
+`GenerationSubmission`, the same fields, all optional, derived from it here;
+`resolve` fills the gaps from the model and checks its limits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -52,7 +60,7 @@ class Voice(StrEnum):
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class ModelInfo(Frozen):
@@ -79,13 +87,22 @@ class ModelInfo(Frozen):
     licence: str | None = None
 
 
+def _printable(text: str) -> str:
+    """Refuse what no prompt needs and what files, terminals and databases trip over."""
+    for place, character in enumerate(text, 1):
+        if character < " " and character not in "\t\n\r" or character == "\x7f":
+            raise ValueError(f"has the control character U+{ord(character):04X} at place {place}; remove it")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=4000, strip_whitespace=True), AfterValidator(_printable)]
+
+
 class GenerationParams(Frozen):
     """What a picture is made from, with every gap filled."""
 
-    prompt: Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)] = Field(
-        description="What to paint"
-    )
-    negative_prompt: Annotated[str, StringConstraints(max_length=4000, strip_whitespace=True)] = Field(
+    prompt: Annotated[Text, StringConstraints(min_length=1)] = Field(description="What to paint")
+    negative_prompt: Text = Field(
         description="What to keep out of the picture; needs a guidance scale above 1"
     )
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
@@ -114,7 +131,7 @@ class GenerationParams(Frozen):
 
 def _submitted(name: str, field: FieldInfo) -> Any:
     if name == "prompt":
-        return field.annotation, field
+        return Text | None, Field(None, description="What to paint; may be left out when `random` is set")
     annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     return annotation | None, Field(None, description=field.description)
 
@@ -123,7 +140,7 @@ _submitted_fields: dict[str, Any] = {n: _submitted(n, f) for n, f in GenerationP
 GenerationSubmission: type[BaseModel] = create_model(
     "GenerationSubmission",
     __base__=Frozen,
-    __doc__="What a caller asks for. All but `prompt` default from the model; null means the default.",
+    __doc__="What a caller asks for. What is left out or null defaults from the model.",
     **_submitted_fields,
 )
 
@@ -134,9 +151,11 @@ def field_error(detail: ErrorDetails, skip: int = 0) -> FieldError:
     limit = next((v for k, v in (detail.get("ctx") or {}).items() if k != "error"), None)
     given = detail.get("input")
     value = given if isinstance(given, str | int | float | bool) else None
-    if isinstance(value, str) and len(value) > 100:
-        value = value[:100] + "…"
-    return FieldError(field, detail["msg"], value, limit if isinstance(limit, str | int | float) else None)
+    if isinstance(value, str):  # half a surrogate pair cannot be written back as UTF-8
+        value = value.encode("utf-8", "replace").decode()
+        value = value[:100] + "…" if len(value) > 100 else value
+    message = detail["msg"].removeprefix("Value error, ")
+    return FieldError(field, message, value, limit if isinstance(limit, str | int | float) else None)
 
 
 def submission(**values: object) -> BaseModel:
@@ -154,6 +173,8 @@ def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> Gener
     """
     given = {name: value for name, value in asked.model_dump().items() if value is not None}
     model = _chosen(given.get("model"), models)
+    if not given.get("prompt"):
+        raise InvalidInput(FieldError("prompt", "is empty; say what to paint", "", "1 to 4000 characters"))
     params = GenerationParams.model_validate(
         {
             "negative_prompt": "",
