@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _separated(value: object) -> object:
+    """`LIMNER_MODEL` names several with commas."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -21,7 +26,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("limner", appauthor=False),
         description="Folder of the record and the pictures",
     )
-    model: Annotated[tuple[str, ...], NoDecode] = Field(
+    model: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)] = Field(
         ("starter",), description="Model: starter, a diffusers folder or a hub id; repeat for several"
     )
     prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")

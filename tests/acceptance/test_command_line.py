@@ -1,0 +1,82 @@
+"""The commands as a person runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.test_serve import limner
+
+
+def test_generate_writes_the_picture_it_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "house.png"
+    ended = limner(
+        "generate",
+        "a red house at night",
+        "-o",
+        str(target),
+        "--seed",
+        "7",
+        "--data-dir",
+        str(tmp_path / "d"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    with Image.open(target) as picture:
+        assert picture.format == "PNG"
+        assert "Seed: 7" in picture.text["parameters"]  # type: ignore[attr-defined]
+
+
+def test_generate_paints_several_prompts_into_a_folder_together(tmp_path: Path) -> None:
+    ended = limner(
+        *("generate", "a blue fish", "a green tree in the snow", "-o", str(tmp_path / "out")),
+        *(
+            "--num-images",
+            "2",
+            "--num-inference-steps",
+            "4",
+            "--output-format",
+            "webp",
+            "--data-dir",
+            str(tmp_path / "d"),
+        ),
+    )
+    assert ended.returncode == 0, ended.stderr
+    made = sorted((tmp_path / "out").iterdir())
+    assert len(made) == 4
+    assert {Image.open(file).format for file in made} == {"WEBP"}
+
+
+def test_generate_refuses_bad_values_in_one_line(tmp_path: Path) -> None:
+    ended = limner(
+        "generate", "a fish", "--width", "100", "-o", str(tmp_path / "x.png"), "--data-dir", str(tmp_path)
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "width" in ended.stderr
+    assert "100" in ended.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_prompt_writes_the_same_prompt_for_the_same_seed() -> None:
+    ended = [limner("prompt", "a red", "--seed", "3") for _ in range(2)]
+    assert ended[0].returncode == 0, ended[0].stderr
+    assert ended[0].stdout == ended[1].stdout
+    assert ended[0].stdout.startswith("a red")
+    assert len(ended[0].stdout) > len("a red\n")
+
+
+def test_models_list_names_the_starter() -> None:
+    ended = limner("models", "list")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("starter")
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["prompt"], ["models"], ["models", "list"]])
+def test_help_fits_a_screen(command: list[str]) -> None:
+    ended = limner(*command, "--help")
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 100
