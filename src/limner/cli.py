@@ -6,7 +6,7 @@ What a command needs beyond its words is imported inside it, so that `--help` an
 from __future__ import annotations
 
 import asyncio
-import random
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,17 +62,21 @@ def settings_from(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value not in (None, ())})
     except ValidationError as error:
         wrong = (field_error(detail) for detail in error.errors())
-        raise Unusable("; ".join(f"--{e.field.replace('_', '-')} {e.value}: {e.message}" for e in wrong)) from None
+        raise Unusable(
+            "; ".join(f"--{e.field.replace('_', '-')} {e.value}: {e.message}" for e in wrong)
+        ) from None
 
 
 def loaded_models(settings: Settings) -> list[tuple[ModelInfo, Path]]:
-    """The folders of the models the settings name, fetched from the hub where needed; the first is the default."""
+    """The models the settings name and their folders, fetched where needed; the first is the default."""
     from limner.models import catalog
 
     models = []
     for position, reference in enumerate(settings.model):
         folder = catalog.find(reference)
-        models.append((catalog.describe(folder, catalog.short_name(reference), default=position == 0), folder))
+        models.append(
+            (catalog.describe(folder, catalog.short_name(reference), default=position == 0), folder)
+        )
     return models
 
 
@@ -80,7 +84,10 @@ def engine_from(settings: Settings) -> LocalEngine:
     from limner.engine.local import LocalEngine
 
     return LocalEngine(
-        loaded_models(settings), device=settings.device, threads=settings.threads, log_level=settings.log_level
+        loaded_models(settings),
+        device=settings.device,
+        threads=settings.threads,
+        log_level=settings.log_level,
     )
 
 
@@ -110,7 +117,13 @@ def serve(**given: Any) -> None:
 
 @cli.command()
 @click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File, or folder for several pictures", metavar="PATH")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File, or folder for several pictures",
+    metavar="PATH",
+)
 @params_options
 @settings_options(*GENERATION_SETTINGS)
 def generate(prompts: tuple[str, ...], output: Path | None, **given: Any) -> None:
@@ -127,14 +140,26 @@ def generate(prompts: tuple[str, ...], output: Path | None, **given: Any) -> Non
 @cli.command()
 @click.argument("text", default="")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, help="How many prompts  [1]", metavar="X")
-@click.option("--seed", type=click.IntRange(0, SEEDS - 1), help="The same seed writes the same prompt", metavar="X")
-@click.option("--temperature", type=click.FloatRange(0.1, 2), default=1.0, help="Higher is wilder  [1.0]", metavar="X")
-@click.option("--max-new-tokens", type=click.IntRange(1, 200), default=60, help="Longest continuation  [60]", metavar="X")
+@click.option(
+    "--seed", type=click.IntRange(0, SEEDS - 1), help="The same seed writes the same prompt", metavar="X"
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0.1, 2), default=1.0, help="Higher is wilder  [1.0]", metavar="X"
+)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(1, 200),
+    default=60,
+    help="Longest continuation  [60]",
+    metavar="X",
+)
 @settings_options("model", "prompt_model", "log_level")
-def prompt(text: str, count: int, seed: int | None, temperature: float, max_new_tokens: int, **given: Any) -> None:
+def prompt(
+    text: str, count: int, seed: int | None, temperature: float, max_new_tokens: int, **given: Any
+) -> None:
     """Write prompts with GPT-2, from nothing or continuing TEXT."""
     settings = settings_from(**given)
-    first = random.randrange(SEEDS) if seed is None else seed
+    first = secrets.randbelow(SEEDS) if seed is None else seed
     asyncio.run(_write_prompts(text, count, first, temperature, max_new_tokens, settings))
 
 
@@ -153,7 +178,9 @@ async def _write_prompts(
         await writer.ready()
         for number in range(count):
             click.echo(text, nl=False)
-            request = PromptRequest(f"{number}", text, voice, (seed + number) % SEEDS, temperature, max_new_tokens)
+            request = PromptRequest(
+                f"{number}", text, voice, (seed + number) % SEEDS, temperature, max_new_tokens
+            )
             async for piece in writer.write(request):
                 click.echo(piece, nl=False)
             click.echo()
@@ -177,7 +204,8 @@ def list_models(**given: Any) -> None:
     for reference in references:
         model = catalog.describe(catalog.find(reference), catalog.short_name(reference))
         size = f"{model.width}×{model.height}"
-        click.echo(f"{reference:<40} {model.family:<18} {size:>9} {model.num_inference_steps:>3} steps  {model.draws or ''}")
+        steps = f"{model.num_inference_steps} steps"
+        click.echo(f"{reference:<40} {model.family:<18} {size:>9} {steps:>9}  {model.draws or ''}".rstrip())
 
 
 def main() -> None:
