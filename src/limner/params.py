@@ -26,6 +26,7 @@ from limner.errors import FieldError, InvalidInput
 
 SEEDS = 2**32
 MAX_IMAGES = 16
+MAX_PROMPT = 4000
 
 
 class Sampler(StrEnum):
@@ -95,7 +96,9 @@ def _printable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, StringConstraints(max_length=4000, strip_whitespace=True), AfterValidator(_printable)]
+Text = Annotated[
+    str, StringConstraints(max_length=MAX_PROMPT, strip_whitespace=True), AfterValidator(_printable)
+]
 
 
 class GenerationParams(Frozen):
@@ -174,7 +177,9 @@ def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> Gener
     given = {name: value for name, value in asked.model_dump().items() if value is not None}
     model = _chosen(given.get("model"), models)
     if not given.get("prompt"):
-        raise InvalidInput(FieldError("prompt", "is empty; say what to paint", "", "1 to 4000 characters"))
+        raise InvalidInput(
+            FieldError("prompt", "is empty; say what to paint", "", f"1 to {MAX_PROMPT} characters")
+        )
     params = GenerationParams.model_validate(
         {
             "negative_prompt": "",

@@ -1,0 +1,102 @@
+"""Pixels as files: encoding, thumbnails, conversion, and the parameters inside."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngInfo
+
+from limner.params import GenerationParams, OutputFormat, Sampler, Schedule
+from limner.store.job import Image
+
+THUMBNAIL_PX = 320
+_EXIF_USER_COMMENT = 0x9286
+_EXIF_IFD = 0x8769
+
+# What clients of this field call them.
+_SAMPLER_NAMES = {
+    Sampler.DDIM: "DDIM",
+    Sampler.EULER: "Euler",
+    Sampler.EULER_ANCESTRAL: "Euler a",
+    Sampler.DPMPP_2M: "DPM++ 2M",
+    Sampler.LCM: "LCM",
+}
+_SCHEDULE_NAMES = {Schedule.PLAIN: "Automatic", Schedule.TRAILING: "SGM Uniform", Schedule.KARRAS: "Karras"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The bytes of a picture, ready to be sent under a file name that tells what it shows."""
+
+    data: bytes
+    media_type: str
+    name: str
+
+
+def parameters_text(params: GenerationParams, seed: int, width: int, height: int) -> str:
+    """The line that tools of this field read out of a picture: prompt, negative prompt, settings."""
+    settings = {
+        "Steps": params.num_inference_steps,
+        "Sampler": _SAMPLER_NAMES[params.sampler],
+        "Schedule type": _SCHEDULE_NAMES[params.schedule],
+        "CFG scale": f"{params.guidance_scale:g}",
+        "Seed": seed,
+        "Size": f"{width}x{height}",
+        "Model": params.model,
+    }
+    lines = [params.prompt]
+    if params.negative_prompt:
+        lines.append(f"Negative prompt: {params.negative_prompt}")
+    lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
+    return "\n".join(lines)
+
+
+def encode(pixels: NDArray[np.uint8], format: OutputFormat, text: str) -> bytes:  # noqa: A002
+    """`pixels` `(height, width, 3)` as a file with `text` as its `parameters`. Blocks: call in a thread."""
+    return _encoded(PIL.Image.fromarray(pixels), format, text)
+
+
+def convert(data: bytes, format: OutputFormat, text: str) -> bytes:  # noqa: A002
+    """A stored picture in another format. Blocks: call in a thread."""
+    return _encoded(PIL.Image.open(io.BytesIO(data)).convert("RGB"), format, text)
+
+
+def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
+    """A WebP at most `THUMBNAIL_PX` wide and high. Blocks: call in a thread."""
+    image = PIL.Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), PIL.Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85, method=4)
+    return buffer.getvalue()
+
+
+def file_name(image: Image, prompt: str, format: OutputFormat) -> str:  # noqa: A002
+    """Such as `a-red-house-at-night-1234.png`; letters of any script stay."""
+    words = re.findall(r"\w+", prompt.lower())
+    stem = "-".join(words)[:60].rstrip("-") or "picture"
+    return f"{stem}-{image.seed}.{'jpg' if format is OutputFormat.JPEG else format.value}"
+
+
+def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    if format is OutputFormat.PNG:
+        info = PngInfo()
+        if text.isascii():
+            info.add_text("parameters", text)
+        else:
+            info.add_itxt("parameters", text)
+        image.save(buffer, "PNG", pnginfo=info, compress_level=4)
+        return buffer.getvalue()
+    exif = PIL.Image.Exif()
+    # EXIF 2.3, 4.6.5: the comment begins with eight bytes that name its encoding.
+    exif.get_ifd(_EXIF_IFD)[_EXIF_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    if format is OutputFormat.WEBP:
+        image.save(buffer, "WEBP", quality=92, method=4, exif=exif)
+    else:
+        image.save(buffer, "JPEG", quality=92, subsampling=0, exif=exif)
+    return buffer.getvalue()
