@@ -14,6 +14,8 @@ from limner.process.child import Crashed, Heartbeat, Start
 
 log = logging.getLogger(__name__)
 
+BUFFER_BYTES = 16 * 2**20  # a picture of 2048 pixels square arrives without the reader pausing the socket
+
 
 class SupervisedProcess:
     """Runs `entry` (`package.module:function`) in a child process and starts it again whenever it ends.
@@ -93,7 +95,7 @@ class SupervisedProcess:
                 start_new_session=True,
             )
             theirs.close()
-            reader, self._writer = await asyncio.open_connection(sock=ours)
+            reader, self._writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
             self.send(self._start)
             reason = await self._listen(reader)
         finally:
