@@ -1,0 +1,96 @@
+import type { GenerationSubmission, ModelInfo, Problem } from './api'
+import { server } from './server.svelte'
+import { storage } from './storage'
+
+/** The settings that the person changed; every other one is the model's own. */
+export type Overrides = Partial<Omit<GenerationSubmission, 'prompt' | 'random'>>
+export type Setting = keyof Overrides
+
+const OF_A_MODEL: Setting[] = [
+  'width',
+  'height',
+  'num_inference_steps',
+  'guidance_scale',
+  'sampler',
+  'schedule',
+]
+
+/** What is about to be asked for; kept in this browser, so that a reload loses nothing. */
+class Draft {
+  prompt = $state('')
+  overrides = $state<Overrides>({})
+  errors = $state<Record<string, string>>({})
+
+  constructor() {
+    const kept = storage.read<{ prompt: string; overrides: Overrides }>('draft')
+    this.prompt = kept?.prompt ?? ''
+    this.overrides = kept?.overrides ?? {}
+  }
+
+  /** Reads everything that is kept, so that an effect around it runs on each change. */
+  keep(): void {
+    storage.write('draft', { prompt: this.prompt, overrides: $state.snapshot(this.overrides) })
+  }
+
+  get model(): ModelInfo | null {
+    const models = server.capabilities?.models ?? []
+    return models.find((m) => m.name === this.overrides.model) ?? models.find((m) => m.default) ?? models[0] ?? null
+  }
+
+  get changes(): number {
+    return Object.keys(this.overrides).length
+  }
+
+  submission(): GenerationSubmission {
+    return { prompt: this.prompt, ...$state.snapshot(this.overrides) }
+  }
+
+  /** What a setting is now: the person's, or the model's. */
+  value<S extends Setting>(name: S): Overrides[S] {
+    return this.overrides[name] ?? (this.defaults[name] as Overrides[S])
+  }
+
+  get defaults(): Overrides {
+    const model = this.model
+    if (!model) return {}
+    const { width, height, num_inference_steps, guidance_scale, sampler, schedule = null } = model
+    const own = { width, height, num_inference_steps, guidance_scale, sampler, schedule }
+    const output_format = server.capabilities?.output_formats[0] ?? null
+    return { ...own, model: model.name, num_images: 1, output_format, negative_prompt: '', seed: null }
+  }
+
+  /** `null` and the model's own value both mean: not changed. */
+  set<S extends Setting>(name: S, value: Overrides[S] | null): void {
+    delete this.errors[name]
+    if (value === null || value === undefined || value === this.defaults[name]) delete this.overrides[name]
+    else this.overrides[name] = value
+  }
+
+  choose(model: string): void {
+    for (const name of OF_A_MODEL) delete this.overrides[name]
+    delete this.overrides.model // so that the comparison below is with the server's default
+    this.set('model', model)
+  }
+
+  reset(): void {
+    this.overrides = {}
+    this.errors = {}
+  }
+
+  /** Take a whole set of parameters over. */
+  take({ prompt, ...settings }: GenerationSubmission): void {
+    this.reset()
+    this.prompt = prompt ?? ''
+    if (settings.model) this.choose(settings.model)
+    for (const [name, value] of Object.entries(settings))
+      if (name !== 'random' && name !== 'model') this.set(name as Setting, value as Overrides[Setting])
+  }
+
+  /** Put a refusal beside the fields it names. */
+  refuse(problem: Problem): void {
+    this.errors = Object.fromEntries((problem.errors ?? []).map((e) => [e.field, e.message]))
+    if (Object.keys(this.errors).length === 0) this.errors = { prompt: problem.detail || problem.title }
+  }
+}
+
+export const draft = new Draft()
