@@ -91,7 +91,7 @@ class ModelInfo(Frozen):
 def _printable(text: str) -> str:
     """Refuse what no prompt needs and what files, terminals and databases trip over."""
     for place, character in enumerate(text, 1):
-        if character < " " and character not in "\t\n\r" or character == "\x7f":
+        if (character < " " and character not in "\t\n\r") or character == "\x7f":
             raise ValueError(f"has the control character U+{ord(character):04X} at place {place}; remove it")
     return text
 
@@ -130,6 +130,12 @@ class GenerationParams(Frozen):
     def seed_of(self, index: int) -> int:
         """The seed of image `index`, wrapping at 2³²."""
         return (self.seed + index) % SEEDS
+
+    @property
+    def cost(self) -> float:
+        """The work of one picture: megapixels × steps × rows; guidance doubles the rows."""
+        rows = 2 if self.guidance_scale > 1 else 1
+        return self.width * self.height / 1e6 * self.num_inference_steps * rows
 
 
 def _submitted(name: str, field: FieldInfo) -> Any:

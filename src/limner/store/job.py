@@ -46,13 +46,35 @@ class Image:
     created_at: datetime
 
     @property
-    def path(self) -> str:
-        """Where its file lies, relative to the picture folder."""
-        return f"{self.id[:2]}/{self.id}.{self.format}"
+    def paths(self) -> Paths:
+        return Paths.of(self.id, self.format)
 
-    @property
-    def thumbnail_path(self) -> str:
-        return f"{self.id[:2]}/{self.id}.thumbnail.webp"
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where an image's files lie in the picture folder."""
+
+    picture: str
+    thumbnail: str
+
+    @classmethod
+    def of(cls, image_id: str, format: OutputFormat) -> Paths:  # noqa: A002
+        here = f"{image_id[:2]}/{image_id}"
+        return cls(f"{here}.{format}", f"{here}.thumbnail.webp")
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """A picture that is ready to be committed: the bytes of its file and of its thumbnail."""
+
+    index: int
+    seed: int
+    width: int
+    height: int
+    format: OutputFormat
+    durations: Durations
+    data: bytes
+    thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +87,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a person submitted. `number` counts up in order of creation; `attempt` fences late results."""
+    """What a person submitted.
+
+    `number` counts up in order of creation, `tag` is its place in fair order, `attempt` fences late results.
+    """
 
     id: str
     number: int
     person: str
     status: Status
     params: GenerationParams
+    tag: float
     attempt: int
     created_at: datetime
     started_at: datetime | None = None
@@ -83,3 +109,11 @@ class Job:
         """The indexes of the pictures that are not committed yet."""
         done = {image.index for image in self.images}
         return [index for index in range(self.params.num_images) if index not in done]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a queued job stands: `position` 1 is next; `cost` is that of all up to and with it."""
+
+    position: int
+    cost: float

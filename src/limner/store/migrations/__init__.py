@@ -1,0 +1,1 @@
+"""Steps from one shape of the record to the next."""

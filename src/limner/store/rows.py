@@ -1,0 +1,123 @@
+"""Rows of the record as values, and back."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from limner.errors import NotFound
+from limner.params import GenerationParams, OutputFormat
+from limner.store.job import Durations, Failure, Image, Job, NewImage, Paths, Status
+from limner.store.tables import images, jobs, people
+
+
+def new_id() -> str:
+    """128 random bits: nobody finds it by trying."""
+    return secrets.token_hex(16)
+
+
+def now() -> float:
+    return time.time()
+
+
+def job_values(person: str, params: GenerationParams, tag: float) -> dict[str, Any]:
+    """A new, queued row of `jobs`."""
+    return {
+        "id": new_id(),
+        "person": person,
+        "status": Status.QUEUED,
+        "params": params.model_dump(mode="json"),
+        "tag": tag,
+        "cost": params.cost * params.num_images,
+        "attempt": 0,
+        "created_at": now(),
+    }
+
+
+def image_values(job_id: str, image_id: str, new: NewImage) -> dict[str, Any]:
+    return {
+        "id": image_id,
+        "job_id": job_id,
+        "index": new.index,
+        "seed": new.seed,
+        "width": new.width,
+        "height": new.height,
+        "format": new.format,
+        "encode_s": new.durations.encode_s,
+        "steps_s": new.durations.steps_s,
+        "decode_s": new.durations.decode_s,
+        "save_s": new.durations.save_s,
+        "created_at": now(),
+    }
+
+
+def loaded(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
+    """The jobs of these rows of `jobs`, each with its images."""
+    of_job: dict[str, list[Image]] = {row.id: [] for row in rows}
+    query = select(images).where(images.c.job_id.in_(of_job)).order_by(images.c.index)
+    for row in connection.execute(query) if of_job else ():
+        of_job[row.job_id].append(_image(row))
+    return [_job(row, tuple(of_job[row.id])) for row in rows]
+
+
+def existing(connection: Connection, *conditions: Any) -> Job:
+    """The one job of which this is true. Raises `NotFound`."""
+    row = connection.execute(select(jobs).where(*conditions)).one_or_none()
+    if row is None:
+        raise NotFound
+    return loaded(connection, [row])[0]
+
+
+def image_paths(connection: Connection) -> Iterator[Paths]:
+    """Of every image there is."""
+    for row in connection.execute(select(images.c.id, images.c.format)):
+        yield Paths.of(row.id, OutputFormat(row.format))
+
+
+def enrolled(connection: Connection, person: str) -> float:
+    """The person's last tag; one who comes for the first time is written down."""
+    last_tag = connection.scalar(select(people.c.last_tag).where(people.c.id == person))
+    if last_tag is None:
+        last_tag = 0.0
+        connection.execute(insert(people).values(id=person, last_tag=last_tag))
+    return last_tag
+
+
+def _job(row: Row[Any], found: tuple[Image, ...]) -> Job:
+    return Job(
+        id=row.id,
+        number=row.number,
+        person=row.person,
+        status=Status(row.status),
+        params=GenerationParams.model_validate(row.params),
+        tag=row.tag,
+        attempt=row.attempt,
+        created_at=_moment(row.created_at),
+        started_at=None if row.started_at is None else _moment(row.started_at),
+        finished_at=None if row.finished_at is None else _moment(row.finished_at),
+        failure=Failure(row.failure_code, row.failure_message) if row.failure_code else None,
+        images=found,
+    )
+
+
+def _image(row: Row[Any]) -> Image:
+    return Image(
+        id=row.id,
+        job_id=row.job_id,
+        index=row._mapping["index"],
+        seed=row.seed,
+        width=row.width,
+        height=row.height,
+        format=OutputFormat(row.format),
+        durations=Durations(row.encode_s, row.steps_s, row.decode_s, row.save_s),
+        created_at=_moment(row.created_at),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

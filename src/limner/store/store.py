@@ -1,0 +1,128 @@
+"""The record: jobs, people, images and their files in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select, update
+
+from limner.errors import StorageUnavailable, Unusable
+from limner.params import GenerationParams
+from limner.store import rows
+from limner.store.database import Database
+from limner.store.files import Files
+from limner.store.job import Job, NewImage, Status
+from limner.store.lock import FolderLock
+from limner.store.queue import Queue
+from limner.store.tables import images, jobs
+
+
+class Store:
+    """Every method blocks and may be called from any thread; what has returned is on disk."""
+
+    def __init__(self, folder: Path, *, serve: bool = True) -> None:
+        """Open the record in `folder`, creating what is missing.
+
+        With `serve` this process becomes the folder's one server: what was running when the last one
+        stopped is queued again. Without, finished jobs may be read and recorded beside a server.
+        Raises `Unusable` when the folder cannot be used or another server owns it.
+        """
+        self._lock: FolderLock | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(folder) if serve else None
+            self._files = Files(folder / "pictures")
+            self._database = Database(folder / "limner.db")
+            self._bring_up_to_date(folder)
+            self.queue = Queue(self._database, self._files)
+            if serve:
+                self._recover()
+        except (OSError, StorageUnavailable) as error:
+            self._unlock()
+            raise Unusable(
+                f"the data folder {folder} cannot be used ({error}); "
+                "make it writable or choose another with --data-dir"
+            ) from error
+        except Unusable:
+            self._unlock()
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+        self._unlock()
+
+    def job(self, person: str, job_id: str) -> Job:
+        """Raises `NotFound`, also for another person's."""
+        with self._database.read() as connection:
+            return rows.existing(connection, jobs.c.id == job_id, jobs.c.person == person)
+
+    def page(self, person: str, limit: int, before: int | None = None) -> list[Job]:
+        """The person's newest jobs, those with a lower number than `before`."""
+        query = select(jobs).where(jobs.c.person == person)
+        if before is not None:
+            query = query.where(jobs.c.number < before)
+        with self._database.read() as connection:
+            found = connection.execute(query.order_by(jobs.c.number.desc()).limit(limit)).all()
+            return rows.loaded(connection, found)
+
+    def cancel(self, person: str, job_id: str) -> Job:
+        """Call a job off; one that is over stays as it is. Raises `NotFound`."""
+        with self._database.write() as connection:
+            mine = jobs.c.id == job_id, jobs.c.person == person
+            under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
+            over = {"status": Status.CANCELLED, "finished_at": rows.now()}
+            connection.execute(update(jobs).where(*mine, under_way).values(over))
+            return rows.existing(connection, *mine)
+
+    def delete(self, person: str, job_id: str) -> Job:
+        """Remove a job with its images and files; returns what it was. Raises `NotFound`."""
+        with self._database.write() as connection:
+            job = rows.existing(connection, jobs.c.id == job_id, jobs.c.person == person)
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+        self._files.remove(*(image.paths for image in job.images))
+        return job
+
+    def job_of_image(self, image_id: str) -> Job:
+        """Whoever knows an image's id may see it, so no person is asked for. Raises `NotFound`."""
+        with self._database.read() as connection:
+            owner = select(images.c.job_id).where(images.c.id == image_id).scalar_subquery()
+            return rows.existing(connection, jobs.c.id == owner)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one of an image's files. Raises `NotFound`."""
+        return self._files.read(path)
+
+    def record_finished(self, person: str, params: GenerationParams, pictures: Sequence[NewImage]) -> Job:
+        """Keep a job that was made without a server."""
+        values = rows.job_values(person, params, tag=0.0)
+        values |= {"status": Status.SUCCEEDED, "started_at": values["created_at"], "finished_at": rows.now()}
+        # The files are written inside the transaction, so that a server starting now does not sweep them.
+        with self._database.write() as connection:
+            rows.enrolled(connection, person)
+            connection.execute(insert(jobs).values(values))
+            for picture in pictures:
+                image_id = rows.new_id()
+                self._files.write_image(image_id, picture)
+                connection.execute(insert(images).values(rows.image_values(values["id"], image_id, picture)))
+            return rows.existing(connection, jobs.c.id == values["id"])
+
+    def _bring_up_to_date(self, folder: Path) -> None:
+        if self._database.is_current():
+            return
+        # Nobody may change the tables under a running server.
+        lock = self._lock or FolderLock(folder)
+        self._database.migrate()
+        if lock is not self._lock:
+            lock.release()
+
+    def _recover(self) -> None:
+        """Put back what was running, and remove files that a crash left without a row."""
+        self.queue.put_back()
+        with self._database.write() as connection:
+            self._files.keep_only(rows.image_paths(connection))
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
