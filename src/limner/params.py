@@ -88,7 +88,7 @@ class ModelInfo(Frozen):
     licence: str | None = None
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Refuse what no prompt needs and what files, terminals and databases trip over."""
     for place, character in enumerate(text, 1):
         if (character < " " and character not in "\t\n\r") or character == "\x7f":
@@ -97,7 +97,7 @@ def _printable(text: str) -> str:
 
 
 Text = Annotated[
-    str, StringConstraints(max_length=MAX_PROMPT, strip_whitespace=True), AfterValidator(_printable)
+    str, StringConstraints(max_length=MAX_PROMPT, strip_whitespace=True), AfterValidator(printable)
 ]
 
 
@@ -203,7 +203,7 @@ def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> Gener
         | given
         | {"model": model.name}
     )
-    problems = list(_beyond(params, model))
+    problems = list(beyond_limits(params, model))
     if problems:
         raise InvalidInput(*problems)
     return params
@@ -217,7 +217,8 @@ def _chosen(name: str | None, models: tuple[ModelInfo, ...]) -> ModelInfo:
     raise InvalidInput(FieldError("model", f"no model {name!r} is loaded; use one of: {names}", name, names))
 
 
-def _beyond(params: GenerationParams, model: ModelInfo) -> list[FieldError]:
+def beyond_limits(params: GenerationParams, model: ModelInfo) -> list[FieldError]:
+    """What `model` cannot do of `params`; empty when it can do it all."""
     problems = []
     for field in ("width", "height"):
         size = getattr(params, field)

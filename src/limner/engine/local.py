@@ -1,0 +1,200 @@
+"""The engine on this machine: one supervised process, and the streams of those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from limner.engine.messages import (
+    Cancelled,
+    EngineEvent,
+    Failed,
+    Finished,
+    Health,
+    ImageRequest,
+    Preview,
+    Progress,
+)
+from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
+from limner.models.catalog import LocalModel
+from limner.params import ModelInfo, beyond_limits
+from limner.process.supervised import SupervisedProcess
+
+log = logging.getLogger(__name__)
+
+# An engine with work that reports nothing for this many times its longest step is stuck, not busy.
+STUCK_STEPS = 10
+LEAST_STUCK_S = 30.0
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One request's way out: the newest progress and preview wait for the reader, and nothing older."""
+
+    request: ImageRequest
+    sent: bool = False
+    cancelled: bool = False
+    progress: Progress | None = None
+    preview: Preview | None = None
+    end: Finished | Failed | Cancelled | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, event: EngineEvent) -> None:
+        if isinstance(event, Progress):
+            self.progress = event
+        elif isinstance(event, Preview):
+            self.preview = event
+        elif self.end is None:
+            self.end = event
+        self.news.set()
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        while True:
+            await self.news.wait()
+            self.news.clear()
+            progress, preview, self.progress, self.preview = self.progress, self.preview, None, None
+            if progress is not None:
+                yield progress
+            if preview is not None:
+                yield preview
+            if self.end is not None:
+                yield self.end
+                return
+
+
+class LocalEngine:
+    """The `Engine` that runs its models in a child process of this one; the first model is the default."""
+
+    def __init__(
+        self,
+        models: Sequence[LocalModel],
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        log_level: str = "info",
+    ) -> None:
+        self._models = tuple(model.info for model in models)
+        self._streams: dict[str, _Stream] = {}
+        self._health = Health("stopped")
+        self._step_s = 0.0
+        self._heard_at = 0.0
+        self._watch: asyncio.Task[None] | None = None
+        self._process = SupervisedProcess(
+            "limner.engine.child:main",
+            EngineStart(tuple(models), device, threads),
+            on_message=self._on_message,
+            on_exit=self._on_exit,
+            log_level=log_level,
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The engine process's id; None while there is none."""
+        return self._process.pid
+
+    async def start(self) -> None:
+        self._health = Health("loading", f"loading {', '.join(model.name for model in self._models)}")
+        await self._process.start()
+        self._watch = asyncio.create_task(self._watch_steps(), name="watch engine steps")
+
+    async def stop(self) -> None:
+        self._health = Health("stopped")
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+        await self._process.stop()
+        self._fail_all("the engine was stopped", sent_only=False)
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return self._models
+
+    def health(self) -> Health:
+        return self._health
+
+    async def generate(self, request: ImageRequest) -> AsyncIterator[EngineEvent]:
+        """While the engine loads or comes back, the request waits; leaving the stream early cancels it."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            yield refusal
+            return
+        assert request.id not in self._streams, f"request {request.id} is already running"
+        stream = self._streams[request.id] = _Stream(request)
+        self._send(stream)
+        try:
+            async for event in stream.events():
+                yield event
+        finally:
+            del self._streams[request.id]
+            if stream.end is None and stream.sent:
+                self._process.send(CancelRequest(request.id))
+
+    async def cancel(self, request_id: str) -> None:
+        stream = self._streams.get(request_id)
+        if stream is None or stream.cancelled:
+            return
+        stream.cancelled = True
+        if stream.sent:
+            self._process.send(CancelRequest(request_id))
+        else:
+            stream.put(Cancelled(request_id))
+
+    def _refusal(self, request: ImageRequest) -> Failed | None:
+        if self._health.state in ("failed", "stopped"):
+            reason = self._health.detail or "the engine is not running"
+            return Failed(request.id, reason, retry=True)
+        model = next((m for m in self._models if m.name == request.params.model), None)
+        if model is None:
+            names = ", ".join(m.name for m in self._models)
+            return Failed(request.id, f"no model {request.params.model!r} is loaded; use one of: {names}")
+        problems = beyond_limits(request.params, model)
+        return Failed(request.id, "; ".join(p.message for p in problems)) if problems else None
+
+    def _send(self, stream: _Stream) -> None:
+        if self._health.state == "ready" and not stream.sent and stream.end is None:
+            if not any(other.sent for other in self._streams.values()):
+                self._heard_at = asyncio.get_running_loop().time()
+            stream.sent = True
+            self._process.send(stream.request)
+
+    def _on_message(self, message: object) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if isinstance(message, Ready):
+            self._step_s = message.step_s
+            self._health = Health("ready", "", message.slots)
+            for stream in self._streams.values():
+                self._send(stream)
+        elif isinstance(message, Report):
+            self._step_s = max(message.step_s, 0.99 * self._step_s)
+            for event in message.events:
+                if event.request_id in self._streams:
+                    self._streams[event.request_id].put(event)
+
+    def _on_exit(self, reason: str) -> None:
+        if self._health.state == "stopped":
+            return
+        state: Literal["restarting", "failed"] = "restarting" if self._health.state == "ready" else "failed"
+        # One that was never ready will hardly be so next time; it is tried again, more and more rarely.
+        self._health = Health(state, reason)
+        self._fail_all(f"the engine went away: {reason}", sent_only=state == "restarting")
+
+    def _fail_all(self, reason: str, *, sent_only: bool) -> None:
+        for stream in self._streams.values():
+            if stream.sent or not sent_only:
+                gone = Failed(stream.request.id, reason, retry=True)
+                stream.put(Cancelled(stream.request.id) if stream.cancelled else gone)
+
+    async def _watch_steps(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1.0)
+            patience_s = max(LEAST_STUCK_S, STUCK_STEPS * self._step_s)
+            working = any(stream.sent and stream.end is None for stream in self._streams.values())
+            if working and self._health.state == "ready" and loop.time() - self._heard_at > patience_s:
+                log.error("the engine has made no step for %.0f s; replacing it", patience_s)
+                self._process.kill()

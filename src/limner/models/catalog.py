@@ -1,0 +1,186 @@
+"""From a `--model` reference to a folder of weights, and what that model can do. No torch here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import limner
+from limner.errors import ModelUnusable
+from limner.models.weights import check_weights
+from limner.params import ModelInfo, Sampler, Voice
+
+STARTER = "starter"
+FAMILY = "stable-diffusion"
+PIPELINES = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
+WEIGHTED = {
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL", "AutoencoderTiny"),
+    "text_encoder": ("CLIPTextModel",),
+}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_SAMPLER_OF = {
+    "DDIMScheduler": Sampler.DDIM,
+    "EulerDiscreteScheduler": Sampler.EULER,
+    "EulerAncestralDiscreteScheduler": Sampler.EULER_ANCESTRAL,
+    "LCMScheduler": Sampler.LCM,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model on this machine: what it can do, and the diffusers folder it is loaded from."""
+
+    info: ModelInfo
+    folder: Path
+
+
+def open_models(references: Sequence[str]) -> tuple[LocalModel, ...]:
+    """Find, download where needed, and check every model; the first is the default.
+
+    Raises `ModelUnusable` with one line that says what is wrong and what to do.
+    """
+    models = tuple(open_model(reference, default=i == 0) for i, reference in enumerate(references))
+    names = [model.info.name for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelUnusable(f"two models are called {name}; rename the folder of one")
+    return models
+
+
+def open_model(reference: str, default: bool = True) -> LocalModel:
+    """Raises `ModelUnusable`."""
+    folder = _locate(reference)
+    check(folder)
+    name = STARTER if reference == STARTER else folder_name(reference)
+    return LocalModel(describe(folder, name, default), folder)
+
+
+def folder_name(reference: str) -> str:
+    """The short name of a folder or hub id: its last part."""
+    return Path(reference).expanduser().resolve().name if _is_path(reference) else reference.split("/")[-1]
+
+
+def _is_path(reference: str) -> bool:
+    return Path(reference).expanduser().exists() or not _HUB_ID.fullmatch(reference)
+
+
+def _locate(reference: str) -> Path:
+    if reference == STARTER:
+        folder = Path(limner.__file__).parent / "weights" / STARTER
+        if not folder.is_dir():
+            raise ModelUnusable(f"the starter model is not installed ({folder} is missing); reinstall limner")
+        return folder
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.is_file():
+        raise ModelUnusable(f"{reference} is a file; give the diffusers folder that holds model_index.json")
+    if _HUB_ID.fullmatch(reference):
+        return _download(reference)
+    raise ModelUnusable(
+        f"no folder {reference}; give {STARTER}, a diffusers folder or a hub id such as owner/name"
+    )
+
+
+def _download(hub_id: str) -> Path:
+    """The hub's snapshot in its cache; a bar shows the way, and an earlier, partial download goes on."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    folders = [*WEIGHTED, "tokenizer", "scheduler"]
+    wanted = [f"{folder}/*.{kind}" for folder in folders for kind in ("safetensors", "json", "txt")]
+    try:
+        folder = snapshot_download(
+            hub_id,
+            allow_patterns=["model_index.json", "limner.json", *wanted],
+            ignore_patterns=["*.fp16.*", "*non_ema*"],
+        )
+    except RepositoryNotFoundError:
+        raise ModelUnusable(
+            f"the hub has no public model {hub_id}; check the name, or set HF_TOKEN for a private one"
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelUnusable(
+            f"no folder {hub_id} here, and downloading it from the hub failed: {reason}; check the network"
+        ) from None
+    return Path(folder)
+
+
+def check(folder: Path) -> None:
+    """Raises `ModelUnusable` unless `folder` is a Stable Diffusion diffusers folder with sound weights."""
+    if not (folder / "model_index.json").is_file():
+        raise ModelUnusable(f"{folder} is not a diffusers folder: it has no model_index.json")
+    index = _read(folder / "model_index.json")
+    pipeline = index.get("_class_name")
+    if pipeline not in PIPELINES:
+        raise ModelUnusable(
+            f"{folder} is a {pipeline}; limner opens Stable Diffusion 1.x and 2.x ({PIPELINES[0]})"
+        )
+    for part, classes in WEIGHTED.items():
+        given = (index.get(part) or [None, None])[1]
+        if given not in classes:
+            raise ModelUnusable(f"{folder}: its {part} is a {given}; limner opens {' or '.join(classes)}")
+        _read(folder / part / "config.json")
+        check_weights(folder / part)
+    _read(folder / "scheduler" / "scheduler_config.json")
+    unet = _read(folder / "unet" / "config.json")
+    if unet.get("in_channels", 4) != unet.get("out_channels", 4):
+        raise ModelUnusable(f"{folder} is an inpainting or editing model; limner needs a text-to-image one")
+
+
+def describe(folder: Path, name: str, default: bool) -> ModelInfo:
+    """What the model can do, from the JSON beside its weights; `limner.json` has the last word."""
+    unet, vae = _read(folder / "unet" / "config.json"), _read(folder / "vae" / "config.json")
+    scheduler = _read(folder / "scheduler" / "scheduler_config.json")
+    card = _read(folder / "limner.json") if (folder / "limner.json").exists() else {}
+    factor = vae_factor(vae)
+    sample = unet.get("sample_size", 64)
+    high, wide = sample if isinstance(sample, list | tuple) else (sample, sample)
+    few_steps = _is_few_step(scheduler)
+    values = {
+        "width": wide * factor,
+        "height": high * factor,
+        "min_size": max(factor, min(wide, high) * factor // 2 // factor * factor),
+        "max_size": min(4096, max(wide, high) * factor * 2),
+        "size_step": factor,
+        "num_inference_steps": 4 if few_steps else 25,
+        "guidance_scale": 1.0 if few_steps else 7.5,
+        "sampler": _SAMPLER_OF.get(str(scheduler.get("_class_name")), Sampler.DPMPP_2M),
+        "voice": Voice.STARTER if card.get("known_words") else Voice.FULL,
+        "draws": card.get("description"),
+        "known_words": tuple(card.get("known_words", ())),
+        "examples": tuple(card.get("examples", ())),
+        "licence": card.get("licence"),
+    } | card.get("defaults", {})
+    try:
+        return ModelInfo(name=name, default=default, family=FAMILY, **values)
+    except ValueError as error:
+        raise ModelUnusable(f"{folder / 'limner.json'}: {str(error).splitlines()[0]}") from None
+
+
+def vae_factor(vae: dict[str, Any]) -> int:
+    """Pixels per latent, along each side."""
+    channels = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [0] * 4
+    return int(2 ** (len(channels) - 1))
+
+
+def _is_few_step(scheduler: dict[str, Any]) -> bool:
+    return scheduler.get("_class_name") == "LCMScheduler"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelUnusable(f"{file} is missing; download the model again") from None
+    except (OSError, ValueError) as error:
+        raise ModelUnusable(f"{file} cannot be read as JSON ({error}); download the model again") from None
+    if not isinstance(value, dict):
+        raise ModelUnusable(f"{file} is not a JSON object; download the model again")
+    return value

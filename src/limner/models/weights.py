@@ -1,0 +1,43 @@
+"""Is this file what it says it is? Only safetensors are opened, and they are checked by content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from limner.errors import ModelUnusable
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# A zip archive (torch.save since 1.6) and the pickle protocols 2 to 5.
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def check_weights(folder: Path) -> None:
+    """Raises `ModelUnusable` unless `folder` holds readable safetensors."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        pickled = [file.name for file in sorted(folder.glob("*")) if file.suffix in PICKLED]
+        if pickled:
+            raise ModelUnusable(
+                f"{folder} has only pickled weights ({pickled[0]}), which can run code when opened; "
+                "use a copy of the model with .safetensors files"
+            )
+        raise ModelUnusable(f"{folder} has no .safetensors file; download the model again")
+    for file in files:
+        _check_file(file)
+
+
+def _check_file(file: Path) -> None:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(4)
+        if start.startswith(_PICKLE_STARTS):
+            raise ModelUnusable(
+                f"{file} is a pickle under another name and was not opened; get the model elsewhere"
+            )
+        with safe_open(file, framework="numpy"):  # reads the header and compares it with the file's length
+            pass
+    except (SafetensorError, OSError) as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise ModelUnusable(f"{file} is corrupt or cut short ({reason}); download the model again") from None

@@ -1,0 +1,140 @@
+"""Tiny Stable Diffusion models with random weights: true diffusers folders that load in a moment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+EPSILON = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+    "prediction_type": "epsilon",
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+}
+ZERO_SNR_V = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TinyModel:
+    """What to build. `tiny_decoder`: AutoencoderTiny instead of AutoencoderKL; both shrink 8 times."""
+
+    noise: str = "epsilon"
+    latent_channels: int = 4
+    tiny_decoder: bool = False
+    size_px: int = 64
+    cards: dict[str, Any] | None = None
+
+
+def save(model: TinyModel, folder: Path) -> Path:
+    """Write `model` as a diffusers folder of safetensors, the same bytes every time."""
+    torch.manual_seed(7)
+    _unet(model).save_pretrained(folder / "unet")
+    _vae(model).save_pretrained(folder / "vae")
+    _text_encoder().save_pretrained(folder / "text_encoder")
+    _tokenizer().save_pretrained(folder / "tokenizer")
+    noise = ZERO_SNR_V if model.noise == "zero_snr_v" else EPSILON
+    DDIMScheduler.from_config(noise).save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.42.0",
+        "feature_extractor": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderTiny" if model.tiny_decoder else "AutoencoderKL"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    if model.cards is not None:
+        (folder / "limner.json").write_text(json.dumps(model.cards))
+    return folder
+
+
+def _unet(model: TinyModel) -> Any:
+    unet = UNet2DConditionModel(
+        sample_size=model.size_px // 8,
+        in_channels=model.latent_channels,
+        out_channels=model.latent_channels,
+        layers_per_block=1,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    with torch.no_grad():  # so that text and guidance change the picture a lot, as in a trained network
+        for name, weight in unet.named_parameters():
+            if ".attn2.to_out.0.weight" in name or "conv_out.weight" in name:
+                weight.mul_(8.0)
+    return unet
+
+
+def _vae(model: TinyModel) -> Any:
+    if model.tiny_decoder:
+        vae = AutoencoderTiny(
+            latent_channels=model.latent_channels,
+            encoder_block_out_channels=(8, 8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8, 8),
+            num_encoder_blocks=(1, 1, 1, 1),
+            num_decoder_blocks=(1, 1, 1, 1),
+        )
+        with torch.no_grad():  # random weights would decode to black
+            vae.decoder.layers[-1].weight.mul_(20.0)
+            vae.decoder.layers[-1].bias.fill_(0.5)
+        return vae
+    return AutoencoderKL(
+        latent_channels=model.latent_channels,
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=4,
+        scaling_factor=0.5,
+    )
+
+
+def _text_encoder() -> Any:
+    config = CLIPTextConfig(
+        vocab_size=len(_vocabulary()),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        projection_dim=16,
+        bos_token_id=_vocabulary()["<|startoftext|>"],
+        eos_token_id=_vocabulary()["<|endoftext|>"],
+        pad_token_id=_vocabulary()["<|endoftext|>"],
+        initializer_factor=8.0,
+    )
+    return CLIPTextModel(config)
+
+
+def _vocabulary() -> dict[str, int]:
+    letters = [chr(c) for c in range(ord("!"), ord("~") + 1)]
+    tokens = letters + [letter + "</w>" for letter in letters] + ["<|startoftext|>", "<|endoftext|>"]
+    return {token: i for i, token in enumerate(tokens)}
+
+
+def _tokenizer() -> Any:
+    return CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=77)
