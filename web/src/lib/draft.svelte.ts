@@ -37,8 +37,9 @@ class Draft {
     return models.find((m) => m.name === this.overrides.model) ?? models.find((m) => m.default) ?? models[0] ?? null
   }
 
+  /** How many settings are changed, not counting the shape, which is in sight. */
   get changes(): number {
-    return Object.keys(this.overrides).length
+    return Object.keys(this.overrides).filter((name) => name !== 'width' && name !== 'height').length
   }
 
   submission(): GenerationSubmission {

@@ -1,0 +1,42 @@
+"""What a person does on the page, in the page's own words."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+IN_TIME = re.compile(r"[\d.]+ s from click to picture")
+
+
+def prompt_bar(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Describe a picture")
+
+
+def set_steps(page: Page, steps: int) -> None:
+    toggle = page.get_by_role("button", name="Settings")
+    if toggle.get_attribute("aria-expanded") == "false":
+        toggle.click()
+    page.get_by_role("spinbutton", name="Steps").fill(str(steps))
+
+
+def generate(page: Page, prompt: str) -> None:
+    """Ask for a picture and wait until it stands on the easel."""
+    prompt_bar(page).fill(prompt)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_text(IN_TIME)).to_be_visible()
+    expect(easel(page).get_by_role("img", name=prompt, exact=True)).to_be_visible()
+
+
+def easel(page: Page) -> Locator:
+    return page.get_by_role("region", name="The picture")
+
+
+def gallery(page: Page) -> Locator:
+    return page.get_by_role("region", name="Your pictures")
+
+
+def is_wider_than_the_window(page: Page) -> bool:
+    wider = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert isinstance(wider, bool)
+    return wider
