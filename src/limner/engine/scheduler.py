@@ -54,8 +54,7 @@ class Scheduler:
         """The group of the shortest request of the person who comes first; None when nobody waits."""
         if not self._tickets:
             return None
-        first = min(self._tickets.values(), key=lambda t: (self._served_s[t.person], t.remaining, t.order))
-        return first.group
+        return min(self._tickets.values(), key=self._turn).group
 
     def schedule(self, group: Hashable, max_rows: int) -> list[Ticket]:
         """The requests of `group` to move one denoising step, at most `max_rows` rows, but at least one."""
@@ -66,7 +65,7 @@ class Scheduler:
         share = max_rows // max(len(by_person), 1)
         chosen: list[Ticket] = []
         room = max_rows
-        for person in sorted(by_person, key=lambda p: (self._served_s[p], by_person[p][0].order)):
+        for person in sorted(by_person, key=lambda p: self._turn(by_person[p][0])):
             taken = 0
             for ticket in by_person[person]:
                 fits = ticket.rows <= room and (taken == 0 or taken + ticket.rows <= share)
@@ -75,6 +74,9 @@ class Scheduler:
                     taken += ticket.rows
                     room -= ticket.rows
         return chosen
+
+    def _turn(self, ticket: Ticket) -> tuple[float, int, int]:
+        return self._served_s[ticket.person], ticket.remaining, ticket.order
 
     def ran(self, chosen: list[Ticket], seconds: float) -> None:
         """Count a step that took `seconds` against those who were in it."""
