@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,7 +53,7 @@ class _Stream:
             self.end = event
         self.news.set()
 
-    async def events(self) -> AsyncIterator[EngineEvent]:
+    async def events(self) -> AsyncGenerator[EngineEvent]:
         while True:
             await self.news.wait()
             self.news.clear()
@@ -79,6 +80,8 @@ class LocalEngine:
     ) -> None:
         self._models = tuple(model.info for model in models)
         self._streams: dict[str, _Stream] = {}
+        # Ends still to come for streams that nobody reads any more; an id may be used again before that.
+        self._left: Counter[str] = Counter()
         self._health = Health("stopped")
         self._step_s = 0.0
         self._heard_at = 0.0
@@ -117,7 +120,7 @@ class LocalEngine:
     def health(self) -> Health:
         return self._health
 
-    async def generate(self, request: ImageRequest) -> AsyncIterator[EngineEvent]:
+    async def generate(self, request: ImageRequest) -> AsyncGenerator[EngineEvent]:
         """While the engine loads or comes back, the request waits; leaving the stream early cancels it."""
         refusal = self._refusal(request)
         if refusal is not None:
@@ -132,6 +135,7 @@ class LocalEngine:
         finally:
             del self._streams[request.id]
             if stream.end is None and stream.sent:
+                self._left[request.id] += 1
                 self._process.send(CancelRequest(request.id))
 
     async def cancel(self, request_id: str) -> None:
@@ -172,10 +176,17 @@ class LocalEngine:
         elif isinstance(message, Report):
             self._step_s = max(message.step_s, 0.99 * self._step_s)
             for event in message.events:
-                if event.request_id in self._streams:
-                    self._streams[event.request_id].put(event)
+                self._deliver(event)
+
+    def _deliver(self, event: EngineEvent) -> None:
+        if self._left[event.request_id] > 0:
+            self._left[event.request_id] -= isinstance(event, Finished | Failed | Cancelled)
+            self._left = +self._left  # forget those that reached zero
+        elif event.request_id in self._streams:
+            self._streams[event.request_id].put(event)
 
     def _on_exit(self, reason: str) -> None:
+        self._left.clear()
         if self._health.state == "stopped":
             return
         state: Literal["restarting", "failed"] = "restarting" if self._health.state == "ready" else "failed"

@@ -1,0 +1,196 @@
+"""The engine in its own process: a real child, real signals, tiny weights."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.engine.local import LocalEngine
+from limner.engine.messages import (
+    Cancelled,
+    EngineEvent,
+    Failed,
+    Finished,
+    ImageRequest,
+    Preview,
+    Progress,
+)
+from limner.models.catalog import LocalModel, open_models
+from limner.params import resolve, submission
+from tests import tiny
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalModel, ...]:
+    folder = tmp_path_factory.mktemp("models")
+    tiny.save(tiny.TinyModel(noise="zero_snr_v", latent_channels=8, tiny_decoder=True), folder / "painter")
+    tiny.save(tiny.TinyModel(), folder / "sketcher")
+    return open_models([str(folder / "painter"), str(folder / "sketcher")])
+
+
+@pytest.fixture(scope="module")
+async def engine(models: tuple[LocalModel, ...]) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(models, device="cpu", threads=1)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+def asked(engine: LocalEngine, name: str, person: str = "somebody", **values: Any) -> ImageRequest:
+    params = resolve(submission(**({"prompt": "a red house"} | values)), engine.models(), seed=3)
+    return ImageRequest(name, person, params, params.seed)
+
+
+async def events_of(engine: LocalEngine, request: ImageRequest) -> list[EngineEvent]:
+    return [event async for event in engine.generate(request)]
+
+
+async def until(engine: LocalEngine, state: str) -> None:
+    async with asyncio.timeout(120):
+        while engine.health().state != state:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_request_made_while_the_engine_loads_waits_and_is_painted(engine: LocalEngine) -> None:
+    assert engine.health().state == "loading"
+    assert "painter" in engine.health().detail
+    events = await events_of(engine, asked(engine, "early", num_inference_steps=3))
+    assert isinstance(events[-1], Finished)
+    assert engine.health().state == "ready"
+    assert engine.health().slots >= 4
+
+
+async def test_a_stream_tells_progress_and_previews_and_ends_with_the_pixels(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    events = await events_of(engine, asked(engine, "told", num_inference_steps=30))
+    steps = [event.step for event in events if isinstance(event, Progress)]
+    assert steps == sorted(steps)
+    assert steps[-1] == 30
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert previews[0].step <= 3
+    for preview in previews:
+        assert len(preview.image) <= 6000
+        assert Image.open(io.BytesIO(preview.image)).size == (192, 192)
+        assert preview.media_type == "image/webp"
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.pixels.shape == (64, 64, 3)
+    assert end.pixels.dtype == np.uint8
+    assert end.pixels.std() > 10
+    assert min(end.timings.steps_s, end.timings.decode_s, end.timings.encode_s) > 0
+
+
+async def test_without_previews_none_is_sent(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    request = asked(engine, "blind", num_inference_steps=4)
+    blind = ImageRequest(request.id, request.person, request.params, request.seed, previews=False)
+    assert not [event for event in await events_of(engine, blind) if isinstance(event, Preview)]
+
+
+async def test_two_models_and_many_people_are_painted_at_once(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    names = ["painter", "sketcher"]
+    crowd = [
+        asked(engine, f"crowd {i}", f"person {i}", model=names[i % 2], num_inference_steps=3 + i, seed=i)
+        for i in range(10)
+    ]
+    ends = [events[-1] for events in await asyncio.gather(*(events_of(engine, request) for request in crowd))]
+    assert all(isinstance(end, Finished) for end in ends)
+    assert {end.request_id for end in ends} == {request.id for request in crowd}
+
+
+async def test_what_the_models_cannot_do_fails_with_the_reason(engine: LocalEngine) -> None:
+    fine = asked(engine, "fine")
+    large = fine.params.model_copy(update={"width": 4096})
+    [refused] = await events_of(engine, ImageRequest("large", "p", large, 1))
+    assert isinstance(refused, Failed)
+    assert "4096" in refused.reason
+    assert "128" in refused.reason
+    assert not refused.retry
+    unknown = fine.params.model_copy(update={"model": "nobody"})
+    [refused] = await events_of(engine, ImageRequest("unknown", "p", unknown, 1))
+    assert isinstance(refused, Failed)
+    assert "'nobody'" in refused.reason
+    assert "painter" in refused.reason
+
+
+async def test_cancel_ends_the_stream_long_before_the_picture_is_done(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    seen: list[EngineEvent] = []
+    async for event in engine.generate(asked(engine, "unwanted", num_inference_steps=150)):
+        seen.append(event)
+        if isinstance(event, Progress) and event.step >= 2:
+            await engine.cancel("unwanted")
+    assert isinstance(seen[-1], Cancelled)
+    assert max(event.step for event in seen if isinstance(event, Progress)) < 100
+    await engine.cancel("unwanted")
+    await engine.cancel("never known")
+
+
+async def test_leaving_a_stream_frees_its_place(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    async with aclosing(engine.generate(asked(engine, "left", num_inference_steps=150))) as stream:
+        async for _ in stream:
+            break
+    # The same id may be used again at once, and only the new request is painted.
+    events = await events_of(engine, asked(engine, "left", num_inference_steps=2))
+    assert isinstance(events[-1], Finished)
+    assert {event.steps for event in events if isinstance(event, Progress)} == {2}
+
+
+async def test_a_killed_engine_fails_what_it_had_for_a_retry_and_comes_back(engine: LocalEngine) -> None:
+    await until(engine, "ready")
+    before = await events_of(engine, asked(engine, "before", num_inference_steps=3))
+    assert engine.pid is not None
+    doomed = asyncio.create_task(events_of(engine, asked(engine, "doomed", num_inference_steps=150)))
+    cancelled = asyncio.create_task(events_of(engine, asked(engine, "cancelled", num_inference_steps=150)))
+    await asyncio.sleep(0.2)
+    os.kill(engine.pid, signal.SIGSTOP)
+    await engine.cancel("cancelled")
+    os.kill(engine.pid, signal.SIGKILL)
+    end = (await doomed)[-1]
+    assert isinstance(end, Failed)
+    assert end.retry
+    assert "signal 9" in end.reason
+    assert isinstance((await cancelled)[-1], Cancelled)
+    assert engine.health().state == "restarting"
+    # What is asked meanwhile waits, and the same seed gives the same picture in the new process.
+    after = await events_of(engine, asked(engine, "after", num_inference_steps=3))
+    assert engine.health().state == "ready"
+    assert isinstance(before[-1], Finished)
+    assert isinstance(after[-1], Finished)
+    assert np.array_equal(before[-1].pixels, after[-1].pixels)
+
+
+async def test_a_model_that_cannot_be_loaded_is_told_with_the_reason(tmp_path: Path) -> None:
+    folder = tiny.save(tiny.TinyModel(), tmp_path / "broken")
+    config = folder / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text().replace("scaled_linear", "sigmoid"))
+    broken = LocalEngine(open_models([str(folder)]), device="cpu", threads=1)
+    await broken.start()
+    waiting = asyncio.create_task(events_of(broken, asked(broken, "waiting")))
+    await until(broken, "failed")
+    assert "beta_schedule 'sigmoid' is not one of" in broken.health().detail
+    assert "broken" in broken.health().detail
+    for events in (await waiting, await events_of(broken, asked(broken, "late"))):
+        assert isinstance(events[-1], Failed)
+        assert "sigmoid" in events[-1].reason
+    await broken.stop()
+    assert broken.health().state == "stopped"
