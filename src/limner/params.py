@@ -154,6 +154,13 @@ GenerationSubmission: type[BaseModel] = create_model(
 )
 
 
+_MESSAGES = {
+    "extra_forbidden": "is not known here; leave it out",
+    "missing": "is missing",
+    "string_unicode": "is not valid text: half of a surrogate pair stands alone",
+}
+
+
 def field_error(detail: ErrorDetails, skip: int = 0) -> FieldError:
     """One of pydantic's errors in our words; `skip` leaves out leading places such as `body`."""
     field = ".".join(str(part) for part in detail["loc"][skip:]) or "body"
@@ -163,7 +170,7 @@ def field_error(detail: ErrorDetails, skip: int = 0) -> FieldError:
     if isinstance(value, str):  # half a surrogate pair cannot be written back as UTF-8
         value = value.encode("utf-8", "replace").decode()
         value = value[:100] + "…" if len(value) > 100 else value
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
     return FieldError(field, message, value, limit if isinstance(limit, str | int | float) else None)
 
 

@@ -29,7 +29,7 @@ def generation(view: View, base_url: str) -> schemas.Generation:
         status=job.status.value,
         params=job.params,
         position=view.position,
-        eta_s=view.eta_s,
+        eta_s=_rounded(view.eta_s),
         images=[image(i, base_url) for i in job.images],
         timings=_timings(job),
         error=schemas.GenerationError(code=failure.code, message=failure.message) if failure else None,
@@ -58,11 +58,13 @@ def event(payload: Payload, base_url: str) -> tuple[str, schemas.Answer]:
         case Snapshot(view):
             return "snapshot", generation(view, base_url)
         case Queued(position, eta_s):
-            return "queued", schemas.QueuedEvent(position=position, eta_s=eta_s)
+            return "queued", schemas.QueuedEvent(position=position, eta_s=_rounded(eta_s))
         case Started():
             return "started", schemas.StartedEvent()
         case Progress(index, step, steps, eta_s):
-            return "progress", schemas.ProgressEvent(index=index, step=step, steps=steps, eta_s=eta_s)
+            return "progress", schemas.ProgressEvent(
+                index=index, step=step, steps=steps, eta_s=round(eta_s, 2)
+            )
         case Preview(index, step, data, media_type):
             url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
             return "preview", schemas.PreviewEvent(index=index, step=step, image=url)
@@ -85,6 +87,10 @@ def _timings(job: Job) -> schemas.Timings:
         if over and job.finished_at
         else None,
     )
+
+
+def _rounded(eta_s: float | None) -> float | None:
+    return None if eta_s is None else round(eta_s, 2)
 
 
 def _seconds(value: float) -> float:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from limner import __version__
-from limner.api import generations, images, problems, prompts, schemas, system
+from limner.api import generations, images, problems, prompts, schemas, site, system
+from limner.api.guard import Guard
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 
 
-def create_app(service: Service) -> FastAPI:
-    """The API and the website over a started service."""
+def create_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
+    """The API and the website; the service starts and stops with it.
+
+    `hosts`: names beside the loopback ones that this server answers to.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
     app = routes()
+    app.router.lifespan_context = lifespan
     app.state.service = service
-    return app
+    site.install(app)
+    return Guard(app, hosts, MAX_BODY_BYTES)
 
 
 def routes() -> FastAPI:
@@ -35,20 +52,21 @@ def routes() -> FastAPI:
     for room in (generations, images, prompts, system):
         app.include_router(room.router)
     problems.install(app)
-    described = app.openapi
+    schema_of_routes = app.openapi
 
     def with_events() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _, events = models_json_schema(
-                [
-                    (m, "serialization")
-                    for m in (schemas.GenerationEvents, schemas.PromptEvents, schemas.Problem)
-                ],
-                ref_template="#/components/schemas/{model}",
-            )
-            components = described()["components"]["schemas"]
-            app.openapi_schema["components"]["schemas"] = events["$defs"] | components
-        return app.openapi_schema
+        schema = schema_of_routes()
+        schema["components"]["schemas"] = _event_schemas() | schema["components"]["schemas"]
+        return schema
 
     app.openapi = with_events  # type: ignore[method-assign]
     return app
+
+
+def _event_schemas() -> dict[str, Any]:
+    """What no route takes or answers as JSON: the data of events, and problem documents."""
+    models = (schemas.GenerationEvents, schemas.PromptEvents, schemas.Problem)
+    _, found = models_json_schema(
+        [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    return dict(found["$defs"])

@@ -64,6 +64,12 @@ def refusal(status: int, code: str, detail: str) -> Response:
     return answer(_problem(status, code, detail))
 
 
+def too_large(limit_bytes: int) -> Response:
+    return answer(
+        problem(TooLarge(f"The body is larger than {limit_bytes // 1024} kB, the limit of this route."))
+    )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
     app.add_exception_handler(LimnerError, _limner)
@@ -117,6 +123,10 @@ async def _http(request: Request, error: Exception) -> Response:
             allowed = (error.headers or {}).get("Allow", "")
             detail = f"{request.url.path} does not take {request.method}; it takes {allowed}."
             return answer(_problem(405, "method_not_allowed", detail), dict(error.headers or {}))
+        case 413:
+            return too_large(request.app.max_body_size)
+        case 400:
+            return refusal(400, "broken_json", "The body is not JSON in UTF-8.")
     return refusal(error.status_code, "refused", str(error.detail))
 
 

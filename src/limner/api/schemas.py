@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from limner.params import MAX_PROMPT, Frozen, GenerationParams, ModelInfo, OutputFormat
+from limner.params import MAX_PROMPT, Frozen, GenerationParams, ModelInfo, OutputFormat, printable
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 State = Literal["loading", "ready", "restarting", "failed", "stopped"]
@@ -115,7 +115,9 @@ class GenerationEvents(Answer):
 class PromptIn(Frozen):
     """What the prompt writer is to continue. The same seed writes the same prompt."""
 
-    text: str = Field("", max_length=MAX_PROMPT, description="What is typed already; may be empty")
+    text: Annotated[str, AfterValidator(printable)] = Field(
+        "", max_length=MAX_PROMPT, description="What is typed already; may be empty"
+    )
     model: str | None = Field(None, description="Write what this model can draw; null: the default model")
     seed: int | None = Field(None, ge=0, lt=2**32, description="Null: random, and the answer says which")
     temperature: float = Field(1.0, ge=0.1, le=2.0, description="Higher is more surprising")

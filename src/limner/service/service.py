@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 
+from anyio.to_thread import run_sync
 from pydantic import BaseModel
 
 from limner.engine.messages import Engine
-from limner.params import ModelInfo, OutputFormat
-from limner.prompting.messages import PromptWriter
-from limner.service.events import Event, View
+from limner.errors import FieldError, InvalidInput, NotReady, StorageUnavailable
+from limner.params import MAX_PROMPT, SEEDS, GenerationParams, ModelInfo, OutputFormat, resolve
+from limner.prompting.messages import PromptRequest, PromptWriter
+from limner.service import picture
+from limner.service.dispatcher import Dispatcher
+from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
+from limner.service.hub import Hub
 from limner.service.picture import Picture
 from limner.service.writing import Writing
-from limner.store.job import Image
+from limner.store.job import Image, Job, Place, Status
+from limner.store.queue import Ticket
+from limner.store.store import Store
 
 MAX_WAIT_S = 60
+_PLACES_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,47 +37,232 @@ class Page:
 
 
 class Service:
-    """What the API and the command line can ask for."""
+    """What the API can ask for. Every method is called on the event loop; none blocks it."""
 
-    def __init__(self, engine: Engine, writer: PromptWriter, max_queued: int) -> None:
+    def __init__(self, store: Store, engine: Engine, writer: PromptWriter, *, max_queued: int = 50) -> None:
         self.engine = engine
         self.writer = writer
         self.max_queued = max_queued
+        self._store = store
+        self._hub = Hub()
+        self._dispatcher = Dispatcher(store.queue, engine, self._hub)
+        self._announcer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.engine.start()
+        await self.writer.start()
+        await self._dispatcher.start()
+        self._announcer = asyncio.create_task(self._announce_places(), name="places")
+
+    async def stop(self) -> None:
+        """What is being painted is painted again after the next start. The store stays open."""
+        self.end_streams()
+        if self._announcer is not None:
+            self._announcer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._announcer
+        await self._dispatcher.stop()
+        await self.writer.stop()
+        await self.engine.stop()
+
+    def end_streams(self) -> None:
+        """Let every listener go, so that a server can stop; they may come back to the next one."""
+        self._hub.close()
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self.engine.models()
 
-    async def submit(self, person: str, asked: BaseModel, key: str | None) -> View:
-        raise NotImplementedError
+    # Generations.
+
+    async def submit(self, person: str, asked: BaseModel, key: str | None = None) -> View:
+        """Accept a `GenerationSubmission`; once this returns, it will be made.
+
+        The same `key` with the same submission gets the same job. Raises `InvalidInput`, `Conflict`,
+        `Busy`, `NotReady` when the engine has given up, and what the prompt writer raises.
+        """
+        ticket = None if key is None else Ticket(key, _fingerprint(asked))
+        if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
+            return await self._seen(known)
+        health = self.engine.health()
+        if health.state in ("failed", "stopped"):
+            raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
+        params = await self._resolved(asked)
+
+        def queue() -> Job:
+            return self._store.queue.submit(person, params, max_queued=self.max_queued, ticket=ticket)
+
+        job = await run_sync(queue)
+        self._dispatcher.submitted()
+        return await self._seen(job)
 
     async def view(self, person: str, job_id: str) -> View:
-        raise NotImplementedError
+        """Raises `NotFound`."""
+        return await self._seen(await run_sync(self._store.job, person, job_id))
 
-    async def page(self, person: str, limit: int, cursor: str | None) -> Page:
-        raise NotImplementedError
-
-    def follow(self, person: str, job_id: str, after: int | None) -> AsyncIterator[Event]:
-        raise NotImplementedError
+    async def page(self, person: str, limit: int, cursor: str | None = None) -> Page:
+        """The person's newest jobs, behind `cursor`. Raises `InvalidInput`."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+            message = "is not one that a list answered with; leave it out to begin with the newest"
+            raise InvalidInput(FieldError("cursor", message, cursor))
+        before = None if cursor is None else int(cursor)
+        jobs = await run_sync(self._store.page, person, limit + 1, before)
+        more = len(jobs) > limit
+        return Page(await self._views(jobs[:limit]), str(jobs[limit - 1].number) if more else None)
 
     async def wait(self, person: str, job_id: str, timeout_s: float) -> View:
-        raise NotImplementedError
+        """The job when it is over, or as it is after `timeout_s`. Raises `NotFound`."""
+        with self._hub.listen(job_id) as channel, contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self._hub.closed:
+                    view = await self.view(person, job_id)
+                    if view.job.status.over:
+                        return view
+                    while not self._hub.closed and not channel.latest(Ended):
+                        await channel.changed()
+        return await self.view(person, job_id)
+
+    async def follow(self, person: str, job_id: str, after: int | None = None) -> AsyncGenerator[Event]:
+        """Events of a job until it is over: first a snapshot, or what came after event `after`.
+
+        Raises `NotFound`.
+        """
+        with self._hub.listen(job_id) as channel:
+            if after is None or not channel.began <= after <= channel.last:
+                view = await self.view(person, job_id)
+                # What is newest on the pictures under way comes behind the snapshot, so that ids only rise.
+                under_way = [event.id - 1 for event in channel.latest(Progress, Preview)]
+                after = min([channel.last, *under_way])
+                yield Event(after, Snapshot(view))
+                if view.job.status.over:
+                    yield Event(self._hub.stamp(), Ended(view))
+                    return
+                if view.position is not None:
+                    self._hub.announce(job_id, Queued(view.position, view.eta_s))
+            while not self._hub.closed:
+                for event in channel.after(after):
+                    after = event.id
+                    yield event
+                    if isinstance(event.payload, Ended):
+                        return
+                if after == channel.last:
+                    await channel.changed()
 
     async def cancel(self, person: str, job_id: str) -> View:
-        raise NotImplementedError
+        """Call a job off; one that is over stays as it is. Raises `NotFound`."""
+        before = await run_sync(self._store.job, person, job_id)
+        job = await run_sync(self._store.cancel, person, job_id)
+        if not before.status.over:
+            await self._dispatcher.drop(job_id)
+            self._hub.publish(job_id, Ended(View(job)))
+        return View(job)
 
     async def delete(self, person: str, job_id: str) -> None:
-        raise NotImplementedError
+        """Remove a job and its pictures; one that runs is called off. Raises `NotFound`."""
+        job = await run_sync(self._store.delete, person, job_id)
+        if not job.status.over:
+            await self._dispatcher.drop(job_id)
+            self._hub.publish(job_id, Ended(View(replace(job, status=Status.CANCELLED, images=()))))
+
+    # Pictures. Whoever knows an image's id may see it.
 
     async def image(self, image_id: str) -> Image:
-        raise NotImplementedError
+        """Raises `NotFound`."""
+        return _of(await run_sync(self._store.job_of_image, image_id), image_id)
 
-    async def picture(self, image_id: str, format: OutputFormat | None) -> Picture:  # noqa: A002
-        raise NotImplementedError
+    async def picture(self, image_id: str, format: OutputFormat | None = None) -> Picture:  # noqa: A002
+        """The picture as it was asked for, or converted. Raises `NotFound`."""
+        return await run_sync(self._picture, image_id, format)
 
     async def thumbnail(self, image_id: str) -> Picture:
-        raise NotImplementedError
+        """Raises `NotFound`."""
+        return await run_sync(self._thumbnail, image_id)
+
+    # Prompts.
 
     async def write(
-        self, text: str, *, model: str | None, seed: int | None, temperature: float, max_new_tokens: int
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        max_new_tokens: int = 60,
     ) -> Writing:
-        raise NotImplementedError
+        """Begin to continue `text` with what `model` can draw.
+
+        Raises `InvalidInput`, `NotReady` and `PromptWriterFailed`; the writing itself may raise the last.
+        """
+        chosen = next((m for m in self.models() if m.name == model or (model is None and m.default)), None)
+        if chosen is None:
+            names = ", ".join(m.name for m in self.models())
+            message = f"no model {model!r} is loaded; use one of: {names}"
+            raise InvalidInput(FieldError("model", message, model, names))
+        seed = secrets.randbelow(SEEDS) if seed is None else seed
+        request = PromptRequest(secrets.token_hex(8), text, chosen.voice, seed, temperature, max_new_tokens)
+        writing = Writing(self.writer, request)
+        await writing.begin()
+        return writing
+
+    # Inside.
+
+    async def _resolved(self, asked: BaseModel) -> GenerationParams:
+        seed = secrets.randbelow(SEEDS)
+        given = getattr(asked, "prompt", None) or ""
+        if not getattr(asked, "random", None):
+            return resolve(asked, self.models(), seed)
+        # Everything else is checked before the writer is set to work.
+        params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
+        writing = await self.write(given, model=params.model, seed=params.seed)
+        written = (await writing.whole())[:MAX_PROMPT].strip()
+        return GenerationParams.model_validate(params.model_dump() | {"prompt": written or given})
+
+    async def _seen(self, job: Job) -> View:
+        return (await self._views([job]))[0]
+
+    async def _views(self, jobs: Sequence[Job]) -> list[View]:
+        queued = [job.id for job in jobs if job.status is Status.QUEUED]
+        places = await run_sync(self._store.queue.places, queued) if queued else {}
+        return [self._view(job, places.get(job.id)) for job in jobs]
+
+    def _view(self, job: Job, place: Place | None) -> View:
+        if place is None:
+            return View(job, None, self._dispatcher.eta_s(job))
+        return View(job, place.position, self._dispatcher.eta_of_place_s(place))
+
+    async def _announce_places(self) -> None:
+        """Tell those who wait how the queue moves."""
+        while True:
+            await asyncio.sleep(_PLACES_PAUSE_S)
+            waiting = self._hub.waiting()
+            if not waiting:
+                continue
+            try:
+                places = await run_sync(self._store.queue.places, waiting)
+            except StorageUnavailable:
+                continue
+            for job_id, place in places.items():
+                self._hub.announce(job_id, Queued(place.position, self._dispatcher.eta_of_place_s(place)))
+
+    def _picture(self, image_id: str, format: OutputFormat | None) -> Picture:  # noqa: A002
+        job = self._store.job_of_image(image_id)
+        image = _of(job, image_id)
+        data = self._store.read(image.paths.picture)
+        shown = format or image.format
+        if shown is not image.format:
+            text = picture.parameters_text(job.params, image.seed, image.width, image.height)
+            data = picture.convert(data, shown, text)
+        return Picture(data, f"image/{shown}", picture.file_name(image, job.params.prompt, shown))
+
+    def _thumbnail(self, image_id: str) -> Picture:
+        job = self._store.job_of_image(image_id)
+        image = _of(job, image_id)
+        name = picture.file_name(image, job.params.prompt, OutputFormat.WEBP)
+        return Picture(self._store.read(image.paths.thumbnail), "image/webp", name)
+
+
+def _of(job: Job, image_id: str) -> Image:
+    return next(image for image in job.images if image.id == image_id)
+
+
+def _fingerprint(asked: BaseModel) -> str:
+    return hashlib.sha256(asked.model_dump_json().encode()).hexdigest()

@@ -61,13 +61,21 @@ class Queue:
         with self._database.read() as connection:
             return _replayed(connection, person, ticket)
 
-    def claim(self, limit: int, below: float | None = None) -> list[Job]:
-        """Take the next jobs in fair order, if `below` is given only those with a lower tag; they run now."""
-        query = select(jobs.c.number).where(jobs.c.status == Status.QUEUED)
+    def claim(self, room: int, below: float | None = None) -> list[Job]:
+        """Take the next jobs in fair order until their missing pictures fill `room`; they run now.
+
+        With `below`, only jobs with a lower tag.
+        """
+        query = select(jobs.c.number, jobs.c.params["num_images"].as_integer().label("images"))
+        query = query.where(jobs.c.status == Status.QUEUED).order_by(jobs.c.tag, jobs.c.number).limit(room)
         if below is not None:
             query = query.where(jobs.c.tag < below)
         with self._database.write() as connection:
-            chosen = connection.scalars(query.order_by(jobs.c.tag, jobs.c.number).limit(limit)).all()
+            chosen = []
+            for number, count in connection.execute(query):
+                if room > 0:
+                    chosen.append(number)
+                room -= count
             if not chosen:
                 return []
             taken = jobs.c.number.in_(chosen)

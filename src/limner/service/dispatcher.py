@@ -1,0 +1,284 @@
+"""Feeds the engine from the record, and the record from the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from limner.engine.messages import Cancelled, Engine, Failed, Finished, ImageRequest
+from limner.engine.messages import Preview as EnginePreview
+from limner.engine.messages import Progress as EngineProgress
+from limner.errors import StorageUnavailable
+from limner.service import events
+from limner.service.develop import develop
+from limner.service.hub import Hub
+from limner.service.pace import Pace
+from limner.store.job import Failure, Job, NewImage, Place
+from limner.store.queue import Queue
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+PREVIEW_PAUSE_S = 0.25
+MAX_PREVIEW_BYTES = 6_000  # 8 kB as a data URL
+_POLL_S = 0.25
+_STORAGE_PAUSE_S = 1.0
+
+
+@dataclass
+class Work:
+    """A job that is held: which of its pictures wait, and which are being painted."""
+
+    job: Job
+    waiting: list[int]
+    begun: int = 0
+    over: bool = False
+    tries: dict[int, int] = field(default_factory=dict)
+    requests: dict[int, str] = field(default_factory=dict)
+    etas: dict[int, float] = field(default_factory=dict)
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def tag(self) -> float:
+        """Its next picture's place in fair order, comparable with the tags of queued jobs."""
+        return self.job.tag + self.begun * self.job.params.cost
+
+
+class Dispatcher:
+    """Keeps the engine's slots filled in fair order. Belongs to the event loop."""
+
+    def __init__(self, queue: Queue, engine: Engine, hub: Hub) -> None:
+        self._queue = queue
+        self._engine = engine
+        self._hub = hub
+        self.pace = Pace()
+        self._works: dict[str, Work] = {}
+        self._wake = asyncio.Event()
+        self._may_have_queued = True
+        self._claiming = False
+        self._dropped: set[str] = set()
+        self._painting: set[asyncio.Task[None]] = set()
+        self._saving: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._loop = asyncio.create_task(self._run(), name="dispatcher")
+
+    async def stop(self) -> None:
+        """Let go of what is being painted, which is made again after the next start; finish saving."""
+        for task in filter(None, (self._loop, *self._painting)):
+            task.cancel()
+        for task in filter(None, (self._loop, *self._painting)):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._saving:
+            _, late = await asyncio.wait(self._saving, timeout=5)
+            for task in late:
+                task.cancel()
+
+    def submitted(self) -> None:
+        """A job was queued."""
+        self._may_have_queued = True
+        self._wake.set()
+
+    async def drop(self, job_id: str) -> None:
+        """Stop working on a job that was cancelled or deleted."""
+        work = self._works.pop(job_id, None)
+        if work is not None:
+            await self._let_go(work)
+        elif self._claiming:
+            self._dropped.add(job_id)
+
+    def eta_s(self, job: Job) -> float | None:
+        """Until a held job's last picture is done; None when it is not held or the pace is not known."""
+        work = self._works.get(job.id)
+        if work is None:
+            return None
+        rest = self.pace.seconds(len(work.waiting) * job.params.cost, self._engine.health().slots)
+        if rest is None and not work.etas:
+            return None
+        return max(work.etas.values(), default=0.0) + (rest or 0.0)
+
+    def eta_of_place_s(self, place: Place) -> float | None:
+        """Until a queued job is done: all before it, and what is held and not painted yet."""
+        works = self._works.values()
+        held = sum((len(w.waiting) + 0.5 * len(w.requests)) * w.job.params.cost for w in works)
+        return self.pace.seconds(held + place.cost, self._engine.health().slots)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._fill()
+            except StorageUnavailable as error:
+                log.error("%s", error)
+                await asyncio.sleep(_STORAGE_PAUSE_S)
+            except Exception:  # whatever it is, the next job must not wait for a restart
+                log.exception("the dispatcher stumbled")
+                await asyncio.sleep(_STORAGE_PAUSE_S)
+            # The engine does not say when it becomes ready, so look.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._wake.wait()
+
+    async def _fill(self) -> None:
+        while (room := self._room()) > 0:
+            await self._claim(room)
+            work = min((w for w in self._works.values() if w.waiting), key=lambda w: w.tag, default=None)
+            if work is None:
+                return
+            self._begin(work)
+
+    def _room(self) -> int:
+        health = self._engine.health()
+        if health.state != "ready":
+            return 0
+        painting, saving = len(self._painting), len(self._saving)
+        # Pixels wait in memory until they are saved: when saving falls behind, painting waits.
+        return min(health.slots - painting, 2 * health.slots - painting - saving)
+
+    async def _claim(self, room: int) -> None:
+        """Take jobs whose turn is before that of any picture held already."""
+        if not self._may_have_queued:
+            return
+        below = min((w.tag for w in self._works.values() if w.waiting), default=None)
+        self._claiming = True
+        try:
+            claimed = await run_sync(self._queue.claim, room, below)
+            for job in claimed:
+                if job.id not in self._dropped:
+                    self._works[job.id] = Work(job, job.missing())
+        finally:
+            self._claiming = False
+            self._dropped.clear()
+        if not claimed and below is None:
+            self._may_have_queued = False
+
+    def _begin(self, work: Work) -> None:
+        if not work.begun:
+            self._hub.publish(work.job.id, events.Started())
+        work.begun += 1
+        index = work.waiting.pop(0)
+        work.tries[index] = work.tries.get(index, 0) + 1
+        work.requests[index] = f"{work.job.id}-{work.job.attempt}-{index}-{work.tries[index]}"
+        self._spawn(self._painting, self._paint(work, index))
+
+    def _spawn(self, group: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        group.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            group.discard(task)
+            self._wake.set()
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a picture was lost", exc_info=task.exception())
+
+        task.add_done_callback(done)
+
+    async def _paint(self, work: Work, index: int) -> None:
+        params = work.job.params
+        began = time.monotonic()
+        request = ImageRequest(work.requests[index], work.job.person, params, params.seed_of(index))
+        try:
+            outcome = await self._watch(work, index, request)
+        except Exception as error:
+            log.exception("the engine broke its word on %s", request.id)
+            outcome = Failed(request.id, f"the engine failed: {error}")
+        finally:
+            work.requests.pop(index, None)
+            work.etas.pop(index, None)
+        if work.over:
+            return
+        match outcome:
+            case Finished():
+                self.pace.measured(params.cost, time.monotonic() - began)
+                self._spawn(self._saving, self._save(work, index, outcome))
+            case Failed(retry=False, reason=reason):
+                await self._fail(work, Failure("engine_failed", reason))
+            case _ if work.tries[index] < MAX_TRIES:
+                log.warning("picture %s is painted again: %s", request.id, outcome)
+                work.waiting.insert(0, index)
+            case _:
+                reason = outcome.reason if isinstance(outcome, Failed) else "the engine gave no answer"
+                await self._fail(work, Failure("engine_failed", f"{reason} ({MAX_TRIES} attempts)"))
+
+    async def _watch(
+        self, work: Work, index: int, request: ImageRequest
+    ) -> Finished | Failed | Cancelled | None:
+        """Tell what happens to one picture, and return how it ended."""
+        previewed = 0.0
+        outcome: Finished | Failed | Cancelled | None = None
+        async for event in self._engine.generate(request):
+            match event:
+                case Finished() | Failed() | Cancelled():
+                    outcome = event
+                case _ if work.over:
+                    continue
+                case EngineProgress(step=step, steps=steps, eta_s=eta_s):
+                    work.etas[index] = eta_s
+                    self._hub.publish(work.job.id, events.Progress(index, step, steps, eta_s))
+                case EnginePreview(step=step, image=image, media_type=media_type):
+                    now = time.monotonic()
+                    if now - previewed >= PREVIEW_PAUSE_S and len(image) <= MAX_PREVIEW_BYTES:
+                        previewed = now
+                        self._hub.publish(work.job.id, events.Preview(index, step, image, media_type))
+        return outcome
+
+    async def _save(self, work: Work, index: int, finished: Finished) -> None:
+        try:
+            new = await run_sync(develop, work.job.params, index, finished)
+            async with work.saving:
+                job = await self._committed(work, new)
+        except Exception as error:
+            log.exception("picture %d of %s cannot be saved", index, work.job.id)
+            await self._fail(work, Failure("internal", f"the picture cannot be saved: {error}"))
+            return
+        if job is None or work.over:
+            self._works.pop(work.job.id, None)
+            return
+        stored = next(image for image in job.images if image.index == index)
+        self._hub.publish(job.id, events.ImageStored(stored))
+        if job.status.over:
+            self._end(work, job)
+
+    async def _committed(self, work: Work, new: NewImage) -> Job | None:
+        """Wait out a full disk: the picture is painted, so it is kept until there is room for it."""
+        while not work.over:
+            try:
+                return await run_sync(self._queue.add_image, work.job, new)
+            except StorageUnavailable as error:
+                log.error("%s", error)
+                await asyncio.sleep(_STORAGE_PAUSE_S)
+        return None
+
+    async def _fail(self, work: Work, failure: Failure) -> None:
+        self._works.pop(work.job.id, None)
+        await self._let_go(work)
+        while True:
+            try:
+                job = await run_sync(self._queue.fail, work.job, failure)
+            except StorageUnavailable as error:
+                log.error("%s", error)
+                await asyncio.sleep(_STORAGE_PAUSE_S)
+                continue
+            if job is not None:
+                self._hub.publish(job.id, events.Ended(events.View(job)))
+            return
+
+    def _end(self, work: Work, job: Job) -> None:
+        work.over = True
+        self._works.pop(job.id, None)
+        self._hub.publish(job.id, events.Ended(events.View(job)))
+
+    async def _let_go(self, work: Work) -> None:
+        work.over = True
+        work.waiting.clear()
+        for request_id in list(work.requests.values()):
+            await self._engine.cancel(request_id)
