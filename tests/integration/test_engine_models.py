@@ -1,0 +1,178 @@
+"""Which models are opened, what is known of them without opening, and how the others are refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from limner.errors import ModelUnusable
+from limner.models.catalog import check, open_model, open_models
+from limner.models.stable_diffusion import StableDiffusion
+from limner.params import Sampler, Voice
+from tests import tiny
+
+UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny.save(tiny.TinyModel(), tmp_path / "tiny")
+
+
+def edit(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_model_is_described_by_the_files_beside_its_weights(folder: Path) -> None:
+    info = open_model(str(folder)).info
+    assert (info.name, info.default, info.family) == ("tiny", True, "stable-diffusion")
+    assert (info.width, info.height, info.size_step) == (64, 64, 8)
+    assert (info.min_size, info.max_size) == (32, 128)
+    assert info.sampler is Sampler.DDIM
+    assert info.voice is Voice.FULL
+    assert info.draws is None
+
+
+def test_a_few_step_model_is_asked_for_few_steps_without_guidance(folder: Path) -> None:
+    edit(folder / "scheduler" / "scheduler_config.json", _class_name="LCMScheduler")
+    info = open_model(str(folder)).info
+    assert (info.sampler, info.num_inference_steps, info.guidance_scale) == (Sampler.LCM, 4, 1.0)
+
+
+def test_the_card_beside_the_weights_has_the_last_word(folder: Path) -> None:
+    card = {
+        "description": "Simple scenes",
+        "draws": {"subjects": ["house"]},
+        "known_words": ["red", "house"],
+        "examples": ["a red house"],
+        "licence": "Apache-2.0",
+        "defaults": {"num_inference_steps": 12, "guidance_scale": 3.0, "sampler": "euler", "width": 96},
+    }
+    (folder / "limner.json").write_text(json.dumps(card))
+    info = open_model(str(folder)).info
+    assert (info.draws, info.known_words, info.licence) == ("Simple scenes", ("red", "house"), "Apache-2.0")
+    assert (info.num_inference_steps, info.sampler, info.width, info.height) == (12, Sampler.EULER, 96, 64)
+    assert info.voice is Voice.STARTER
+    edit(folder / "limner.json", defaults={"sampler": "magic"})
+    with pytest.raises(ModelUnusable, match=r"limner\.json"):
+        open_model(str(folder))
+
+
+def test_the_first_of_several_models_is_the_default_and_names_must_differ(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = tiny.save(tiny.TinyModel(), tmp_path / "other")
+    models = open_models([str(folder), str(other)])
+    assert [(m.info.name, m.info.default) for m in models] == [("tiny", True), ("other", False)]
+    with pytest.raises(ModelUnusable, match="two models are called tiny"):
+        open_models([str(folder), str(folder)])
+
+
+def remove(*parts: str) -> Callable[[Path], object]:
+    return lambda folder: folder.joinpath(*parts).unlink()
+
+
+def only_pickles(folder: Path) -> None:
+    (folder / UNET).rename(folder / "unet" / "diffusion_pytorch_model.bin")
+
+
+def renamed_pickle(folder: Path) -> None:
+    (folder / UNET).write_bytes(pickle.dumps({"weight": [1.0]}))
+
+
+def renamed_torch_file(folder: Path) -> None:
+    torch.save({"weight": torch.ones(1)}, folder / UNET)
+
+
+def cut_short(folder: Path) -> None:
+    whole = (folder / UNET).read_bytes()
+    (folder / UNET).write_bytes(whole[: len(whole) // 2])
+
+
+def cut_in_its_header(folder: Path) -> None:
+    (folder / UNET).write_bytes((folder / UNET).read_bytes()[:100])
+
+
+def absurd_header(folder: Path) -> None:
+    (folder / UNET).write_bytes(struct.pack("<Q", 2**60) + b"{}")
+
+
+def empty(folder: Path) -> None:
+    (folder / UNET).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (remove("model_index.json"), "not a diffusers folder"),
+        (remove("unet", "config.json"), "config.json is missing"),
+        (remove("scheduler", "scheduler_config.json"), "scheduler_config.json is missing"),
+        (remove("unet", UNET.name), "no .safetensors file"),
+        (only_pickles, "only pickled weights"),
+        (renamed_pickle, "is a pickle under another name"),
+        (renamed_torch_file, "is a pickle under another name"),
+        (cut_short, "corrupt or cut short"),
+        (cut_in_its_header, "corrupt or cut short"),
+        (absurd_header, "corrupt or cut short"),
+        (empty, "corrupt or cut short"),
+        (lambda f: (f / "model_index.json").write_text("{"), "cannot be read as JSON"),
+        (lambda f: (f / "model_index.json").write_text("[]"), "not a JSON object"),
+        (
+            lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"),
+            "is a FluxPipeline; limner opens",
+        ),
+        (lambda f: edit(f / "model_index.json", unet=["evil", "Evil"]), "its unet is a Evil"),
+        (lambda f: edit(f / "unet" / "config.json", in_channels=9), "inpainting"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    folder: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    check(folder)
+    damage(folder)
+    with pytest.raises(ModelUnusable) as refused:
+        open_model(str(folder))
+    assert reason in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(folder) in str(refused.value)
+
+
+def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"no folder .*/nowhere"):
+        open_model(str(tmp_path / "nowhere"))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelUnusable, match="is a file; give the diffusers folder"):
+        open_model(str(tmp_path / "model.safetensors"))
+
+
+def test_without_a_network_a_hub_id_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnusable) as refused:
+        open_model("nobody/nothing")
+    assert "no folder nobody/nothing here" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_preview_shows_the_colours_of_the_picture(tmp_path: Path) -> None:
+    for name, channels, tiny_decoder in (("kl", 4, False), ("tiny", 8, True)):
+        folder = tiny.save(
+            tiny.TinyModel(latent_channels=channels, tiny_decoder=tiny_decoder), tmp_path / name
+        )
+        model = StableDiffusion(folder)
+        preview = model.preview(torch.randn(channels, 8, 6))
+        assert preview.shape == (8, 6, 3)
+        assert preview.dtype == torch.uint8
+    rows = [[0.0, 0.0, 0.0]] * 8 + [[1.0, -1.0, 0.0]]
+    (folder / "limner.json").write_text(json.dumps({"latent_rgb": rows}))
+    red = StableDiffusion(folder).preview(torch.randn(8, 2, 2))
+    assert red[0, 0].tolist() == [255, 0, 127]
