@@ -17,7 +17,7 @@ def set_steps(page: Page, steps: int) -> None:
     toggle = page.get_by_role("button", name="Settings")
     if toggle.get_attribute("aria-expanded") == "false":
         toggle.click()
-    page.get_by_role("spinbutton", name="Steps").fill(str(steps))
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill(str(steps))
 
 
 def generate(page: Page, prompt: str) -> None:

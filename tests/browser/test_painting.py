@@ -51,7 +51,7 @@ def test_control_enter_generates_and_cancel_stops_it(page: Page) -> None:
 
 def test_several_pictures_of_one_prompt_stand_side_by_side(page: Page) -> None:
     page.get_by_role("button", name="Settings").click()
-    page.get_by_role("spinbutton", name="Pictures").fill("3")
+    page.get_by_role("spinbutton", name="Pictures", exact=True).fill("3")
     generate(page, "three blue cars")
     expect(gallery(page).get_by_role("img", name="three blue cars")).to_have_count(3)
     easel(page).get_by_role("button", name="Picture 3").click()
@@ -76,7 +76,7 @@ def test_reused_settings_give_the_same_pixels_and_more_like_this_gives_others(
     generate(page, "an orange rocket")
     easel(page).get_by_role("button", name="Reuse settings").click()
     expect(prompt_bar(page)).to_be_focused()
-    assert page.get_by_role("spinbutton", name="Seed").input_value() != ""
+    assert page.get_by_role("spinbutton", name="Seed", exact=True).input_value() != ""
     page.get_by_role("button", name="Generate").click()
     expect(gallery(page).get_by_role("img", name="an orange rocket")).to_have_count(2)
     easel(page).get_by_role("button", name="More like this").click()

@@ -68,7 +68,7 @@ def test_an_error_stands_beside_its_field_and_nothing_typed_is_lost(page: Page, 
     prompt_bar(page).fill("a purple mushroom")
     set_steps(page, 999)
     page.get_by_role("button", name="Generate").click()
-    steps = page.get_by_role("spinbutton", name="Steps")
+    steps = page.get_by_role("spinbutton", name="Steps", exact=True)
     expect(steps).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#num_inference_steps-error")).to_contain_text("150")
     page.reload()

@@ -25,12 +25,13 @@ export class Painting {
   /** Why it waits before the server has taken it; empty when it does not. */
   waiting = $state('')
   cancelling = $state(false)
-  /** From the click until the picture stood on the page, in seconds; null when that was not seen. */
+  /** From the click until all its pictures stood on the page, in seconds; null when that was not seen. */
   seconds = $state<number | null>(null)
   readonly key = randomKey()
   readonly #stop = new AbortController()
   #clickedAt: number | null = null
   #lastEvent = ''
+  readonly #shown = new Set<number>()
 
   constructor(readonly submission: GenerationSubmission) {
     this.frames = blank(submission.num_images ?? 1)
@@ -124,9 +125,10 @@ export class Painting {
     this.#stop.abort()
   }
 
-  /** Its picture stands on the page. */
-  shown(): void {
-    if (this.#clickedAt === null || this.seconds !== null || this.status !== 'succeeded') return
+  /** Picture `index` stands on the page. */
+  shown(index: number): void {
+    this.#shown.add(index)
+    if (this.#clickedAt === null || this.seconds !== null || this.#shown.size < this.frames.length) return
     this.seconds = (Date.now() - this.#clickedAt) / 1000
     announce(`The picture is ready after ${this.seconds.toFixed(1)} seconds.`)
   }
