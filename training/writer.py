@@ -8,6 +8,7 @@ Checkpoints stay in the work folder; the same command goes on from the last one.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import string
@@ -172,6 +173,18 @@ def export(run: Run, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     run.model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # The class by its lasting name, and nothing of the machine that saved it.
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END,
+        "eos_token": END,
+        "pad_token": END,
+        "extra_special_tokens": list(CONTROL.values()),
+        "model_max_length": run.model.config.n_positions,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 
 import torch
+import transformers
 
 from limner.process.child import Inbox, Send
 from limner.prompting.messages import PromptRequest
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 def run(load: Load, inbox: Inbox, send: Send) -> None:
     """Entry for `limner.process`: loads the weights, then writes until the process ends."""
     torch.set_num_threads(load.threads)
+    transformers.logging.disable_progress_bar()
     desk = Desk(Writer(Path(load.folder)), send)
     send(Ready())
     while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import copy
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +16,11 @@ from limner.errors import ModelUnusable
 from limner.params import Voice
 from limner.prompting import priming
 from limner.prompting.clean import Cleaner
+from limner.prompting.healing import spell, split_last_word
 from limner.prompting.messages import PromptRequest
 from limner.prompting.vocabulary import Vocabulary
 
 TOP_P: Final = 0.95
-LONGEST_TAIL: Final = 32  # characters; a longer last word is not reconsidered
-UNHEARD_OF: Final = 1e-5  # a typed word whose every beginning is less likely than this is taken as it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Writer:
         return Writing(self, request)
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         return ids
 
     @torch.inference_mode()
@@ -100,11 +98,7 @@ class Writer:
 
 
 class Writing:
-    """One prompt under way. Each `step` makes one token and returns the text that is ready to be shown.
-
-    What was typed is read up to its last word; that word is written again under the constraint to begin as
-    it was typed, so that the model may end it in tokens of its own choice ("token healing").
-    """
+    """One prompt under way. Each `step` makes one token and returns the text that is ready to be shown."""
 
     def __init__(self, writer: Writer, request: PromptRequest) -> None:
         self._writer = writer
@@ -112,7 +106,7 @@ class Writing:
         self._random = torch.Generator().manual_seed(request.seed)
         self._cleaner = Cleaner(request.text)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._spoken = False
+        self._spoken = False  # something that can be read was added to the typed text
         self.tokens = 0
         self.done = False
 
@@ -121,17 +115,16 @@ class Writing:
         room = writer.positions - opening.length
         self._limit = min(request.max_new_tokens, room // 2)
         head, tail = split_last_word(request.text)
-        self._tail = writer.encode(tail)
-        self._due = writer.vocabulary.bytes_of(self._tail)
-        read = writer.encode(head)[-max(1, room - self._limit - len(self._tail)) :]
-        if read:
+        typed = writer.encode(tail)
+        if read := writer.encode(head)[-max(1, room - self._limit - len(typed)) :]:
             self._logits = writer.read(read, self._cache)
-        self._recall()
+        self._due = writer.vocabulary.bytes_of(typed)  # bytes still to be written again
+        self._spelled = self._spell(typed) if typed else []
 
     def step(self) -> str:
         """Make one token. Returns the text that it makes certain, often none."""
         assert not self.done, "a finished prompt has no more tokens"
-        token = self._sample()
+        token = self._next()
         self.tokens += 1
         if token == self._writer.end:
             return self._finish(whole=True)
@@ -146,27 +139,24 @@ class Writing:
             self._logits = self._writer.read([token], self._cache)
         return text
 
-    def _recall(self) -> None:
-        """Take a typed last word as it stands when the model would never begin one like it."""
-        if not self._due:
-            return
-        towards = self._writer.vocabulary.towards(self._due)
-        if float(self._logits.softmax(0)[towards].max()) < UNHEARD_OF:
-            self._logits = self._writer.read(self._tail, self._cache)
-            self._due = b""
+    def _spell(self, typed: list[int]) -> list[int]:
+        """The tokens to write the last typed word with."""
 
-    def _sample(self) -> int:
-        logits = self._logits.clone()
+        def read_on(tokens: list[int]) -> Tensor:
+            return self._writer.read(tokens, copy.deepcopy(self._cache))
+
+        spelled = spell(self._due, self._logits, read_on, self._writer.vocabulary, self._random)
+        return typed if spelled is None else spelled
+
+    def _next(self) -> int:
+        if self._spelled:
+            return self._spelled.pop(0)
         allowed = self._writer.vocabulary.writes.clone()
-        if self._due:
-            towards = torch.zeros_like(allowed)
-            towards[self._writer.vocabulary.towards(self._due)] = True
-            allowed &= towards
-        elif self._spoken:
+        if self._spoken:
             allowed[self._writer.end] = True
         else:  # who asks for more is given something, even after a prompt that could end here
             allowed &= ~self._writer.vocabulary.breaks
-        logits[~allowed] = -torch.inf
+        logits = self._logits.where(allowed, -torch.inf)
         return sample(logits, self._temperature, TOP_P, self._random)
 
     def _new_bytes(self, token: int) -> bytes:
@@ -190,16 +180,6 @@ def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Ge
     chances, ids = (logits / temperature).softmax(0).sort(descending=True, stable=True)
     chances = chances.where(chances.cumsum(0) - chances < top_p, 0.0)
     return int(ids[torch.multinomial(chances, 1, generator=generator)])
-
-
-def split_last_word(text: str) -> tuple[str, str]:
-    """The typed text with single spaces, cut before its last word or closing space: `head` and `tail`."""
-    text = re.sub(r"\s+", " ", text).lstrip()
-    match = re.search(r" ?(?:[^\W_]+|[^\w\s]+)?$", text)
-    assert match is not None, "the pattern matches at the end at least"
-    if len(match[0]) > LONGEST_TAIL:
-        return text, ""
-    return text[: match.start()], match[0]
 
 
 def _load(folder: Path) -> GPT2LMHeadModel:
