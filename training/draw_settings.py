@@ -46,7 +46,11 @@ def _cloud(pen: Pen, x: float, y: float, width: float, color: Color) -> None:
     for dx, r in ((-0.32, 0.16), (-0.1, 0.24), (0.14, 0.2), (0.34, 0.14)):
         pen.canvas.save()
         r *= rng.uniform(0.85, 1.15)
-        pen.fall(ellipse(x + dx * width, y - r * width * 0.55, r * width), color, mix(color, (0.6, 0.72, 0.9), 0.15))
+        pen.fall(
+            ellipse(x + dx * width, y - r * width * 0.55, r * width),
+            color,
+            mix(color, (0.6, 0.72, 0.9), 0.15),
+        )
         pen.canvas.restore()
     pen.fall(box(x - 0.5 * width, y - 0.13 * width, x + 0.5 * width, y, 0.065 * width), color, color)
 
@@ -61,11 +65,17 @@ def _clouds(pen: Pen, count: int, color: Color, low: float = 0.4) -> None:
 def _pine(pen: Pen, x: float, y: float, height: float, color: Color, cap: Color | None = None) -> None:
     for low, high, half in ((0.12, 0.55, 0.3), (0.36, 0.78, 0.24), (0.58, 1.0, 0.17)):
         tip, base = y - high * height, y - low * height
-        pen.fall(polygon((x - half * height, base), (x, tip), (x + half * height, base)), color, mix(color, INK, 0.12))
+        pen.fall(
+            polygon((x - half * height, base), (x, tip), (x + half * height, base)),
+            color,
+            mix(color, INK, 0.12),
+        )
         if cap:
             third = tip + (base - tip) * 0.45
             pen.fall(
-                polygon((x - half * height * 0.45, third), (x, tip), (x + half * height * 0.45, third)), cap, cap
+                polygon((x - half * height * 0.45, third), (x, tip), (x + half * height * 0.45, third)),
+                cap,
+                cap,
             )
 
 
@@ -75,7 +85,11 @@ def _night(pen: Pen, ground: float) -> None:
     for _ in range(rng.randint(16, 28)):
         x, y, r = rng.random(), rng.uniform(0, ground * 0.85), rng.uniform(0.004, 0.010)
         pen.fall(ellipse(x, y, r), (0.97, 0.96, 0.88), (0.9, 0.92, 1.0))
-    x, y, r = rng.choice((rng.uniform(0.1, 0.28), rng.uniform(0.72, 0.9))), rng.uniform(0.12, 0.24), rng.uniform(0.06, 0.09)
+    x, y, r = (
+        rng.choice((rng.uniform(0.1, 0.28), rng.uniform(0.72, 0.9))),
+        rng.uniform(0.12, 0.24),
+        rng.uniform(0.06, 0.09),
+    )
     pen.glow(x, y, r * 2.6, (0.85, 0.88, 1.0), 0.4)
     moon = ellipse(x, y, r)
     pen.fall(moon, (1.0, 0.97, 0.84), (0.95, 0.90, 0.74))
@@ -141,7 +155,9 @@ def _snow(pen: Pen, ground: float) -> None:
             pen.fall(peak, (0.90, 0.94, 0.98), (0.66, 0.76, 0.88))
     pen.fall(ridge(_heights(rng, 5, ground - 0.09, 0.04)), (0.84, 0.90, 0.96), (0.78, 0.85, 0.93))
     for _ in range(rng.randint(2, 5)):
-        _pine(pen, rng.random(), ground - 0.02, rng.uniform(0.14, 0.26), (0.34, 0.52, 0.54), (0.95, 0.98, 1.0))
+        _pine(
+            pen, rng.random(), ground - 0.02, rng.uniform(0.14, 0.26), (0.34, 0.52, 0.54), (0.95, 0.98, 1.0)
+        )
     pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.02)), (0.98, 0.99, 1.0), (0.80, 0.87, 0.95))
 
 
@@ -171,7 +187,9 @@ def _cactus(pen: Pen, x: float, y: float, height: float) -> None:
     for side, low in ((-1.0, 0.35), (1.0, 0.5)):
         reach, arm = x + side * 3.2 * w, y - low * height
         pen.fall(box(min(x, reach), arm - 0.7 * w, max(x, reach), arm + 0.7 * w, 0.7 * w), green, dark)
-        pen.fall(box(reach - 0.7 * w, arm - 0.3 * height, reach + 0.7 * w, arm + 0.7 * w, 0.7 * w), green, dark)
+        pen.fall(
+            box(reach - 0.7 * w, arm - 0.3 * height, reach + 0.7 * w, arm + 0.7 * w, 0.7 * w), green, dark
+        )
 
 
 def _sea(pen: Pen, ground: float) -> None:
@@ -257,9 +275,15 @@ def pond(pen: Pen, setting: str, x: float, y: float, width: float) -> None:
 def islet(pen: Pen, x: float, y: float, width: float) -> None:
     """A sandy islet about (x, y), for what cannot swim."""
     half = width / 2
-    shape = curve((x - half, y + 0.07), (x - half * 0.6, y - 0.04, x, y - 0.035), (x + half * 0.7, y - 0.03, x + half, y + 0.07))
+    shape = curve(
+        (x - half, y + 0.07),
+        (x - half * 0.6, y - 0.04, x, y - 0.035),
+        (x + half * 0.7, y - 0.03, x + half, y + 0.07),
+    )
     pen.fall(shape, (0.97, 0.87, 0.62), (0.84, 0.68, 0.42))
     grass = curve(
-        (x - half * 0.62, y), (x - half * 0.3, y - 0.05, x, y - 0.045), (x + half * 0.4, y - 0.045, x + half * 0.6, y)
+        (x - half * 0.62, y),
+        (x - half * 0.3, y - 0.05, x, y - 0.045),
+        (x + half * 0.4, y - 0.045, x + half * 0.6, y),
     )
     pen.fall(grass, (0.58, 0.76, 0.36), (0.40, 0.62, 0.28))

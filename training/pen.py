@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import skia
 
@@ -55,7 +56,9 @@ class Pen:
         self.canvas, self.light, self.rng = canvas, light, rng
 
     @contextmanager
-    def moved(self, x: float, y: float, scale: float, turn: float = 0.0, flip: bool = False) -> Iterator[None]:
+    def moved(
+        self, x: float, y: float, scale: float, turn: float = 0.0, flip: bool = False
+    ) -> Iterator[None]:
         """Inside, the origin is at (x, y), one unit is `scale`, turned by `turn` degrees, maybe mirrored."""
         self.canvas.save()
         self.canvas.translate(x, y)
@@ -94,7 +97,9 @@ class Pen:
 
     def glow(self, x: float, y: float, radius: float, color: Color, alpha: float = 0.6) -> None:
         """A soft round light, strongest in the middle; not tinted by the setting."""
-        shader = skia.GradientShader.MakeRadial(skia.Point(x, y), radius, [argb(color, alpha), argb(color, 0)])
+        shader = skia.GradientShader.MakeRadial(
+            skia.Point(x, y), radius, [argb(color, alpha), argb(color, 0)]
+        )
         self.canvas.drawCircle(x, y, radius, skia.Paint(AntiAlias=True, Shader=shader))
 
     def sky(self, *colors: Color, bottom: float = 1.0) -> None:
@@ -116,7 +121,7 @@ class Pen:
         """A smooth open line through the points, in the lit colour."""
         path = skia.Path()
         path.moveTo(*points[0])
-        for (ax, ay), (bx, by) in zip(points[1:], points[2:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(points[1:]):
             path.quadTo(ax, ay, (ax + bx) / 2, (ay + by) / 2)
         path.lineTo(*points[-1])
         paint = skia.Paint(AntiAlias=True, Color=argb(self.light.on(color), alpha), StrokeWidth=width)
@@ -162,7 +167,7 @@ def ridge(heights: Sequence[float], bottom: float = 1.05) -> skia.Path:
     path = skia.Path()
     path.moveTo(-0.1, bottom)
     path.lineTo(*points[0])
-    for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(points):
         path.cubicTo((ax + bx) / 2, ay, (ax + bx) / 2, by, bx, by)
     path.lineTo(1.1, bottom)
     path.close()

@@ -1,0 +1,198 @@
+"""Trains the denoiser: a text encoder and a UNet, together, on the pool of latents."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import nn
+from tqdm import tqdm
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from training.autoencoder import LATENT_CHANNELS
+from training.muon import build_optimizers
+from training.pool import load_latents
+from training.scenes import caption
+from training.tokenizer import MAX_TOKENS, build_tokenizer
+from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
+
+TEXT_WIDTH = 192
+CHANNELS = (64, 128, 192)
+UNSAID = 0.1  # of the captions are empty, so that guidance knows what "anything" looks like
+STRANGE = 0.1  # of the captions hold a word that means nothing, so that unknown words do little harm
+DECAY_FROM = 0.7  # of the training: the learning rate falls to nothing from here
+CHECKPOINT_S = 120.0
+
+
+class Denoiser(nn.Module):
+    """The text encoder and the UNet as one module, so that they share an optimizer and an average."""
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        super().__init__()
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=TEXT_WIDTH,
+                intermediate_size=4 * TEXT_WIDTH,
+                projection_dim=TEXT_WIDTH,
+                num_hidden_layers=3,
+                num_attention_heads=6,
+                max_position_embeddings=MAX_TOKENS,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+                attention_dropout=0.0,
+            )
+        )
+        self.unet = UNet2DConditionModel(
+            sample_size=16,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            block_out_channels=CHANNELS,
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            attention_head_dim=(2, 4, 6),  # diffusers' old name for the number of heads
+            cross_attention_dim=TEXT_WIDTH,
+            norm_num_groups=16,
+        )
+
+    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The predicted v (B, C, H, W) for noisy latents, timesteps (B) and tokens (B, MAX_TOKENS)."""
+        words = self.text_encoder(tokens).last_hidden_state
+        v: torch.Tensor = self.unet(noisy, timesteps, words).sample
+        return v
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's schedule, rescaled to end in pure noise (Lin et al., 2023, arXiv:2305.08891)."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast to train; `pictures` counts latents seen, again and again."""
+
+    pictures: int
+    batch: int
+    learning_rate: float
+
+    def rate(self, seen: int) -> float:
+        """The share of the learning rate: a short warm-up, level, then straight down to nothing."""
+        warm = (seen + 1) / (100 * self.batch)
+        left = (1 - seen / self.pictures) / (1 - DECAY_FROM)
+        return min(warm, max(left, 0.0), 1.0)
+
+
+def sample_timesteps(count: int) -> torch.Tensor:
+    """(count,) from 0 to 999: half of them even, half drawn to the middle, where the objects take shape."""
+    even = (torch.arange(count) + torch.rand(count)) / count
+    middle = torch.sigmoid(torch.randn(count))
+    return (torch.where(torch.rand(count) < 0.5, even, middle) * 1000).long().clamp(max=999)
+
+
+def say(text: str, rng: random.Random) -> str:
+    """The caption as the model sees it: now and then unsaid, now and then with a strange word in it."""
+    if rng.random() < UNSAID:
+        return ""
+    if rng.random() < STRANGE:
+        words = text.split(" ")
+        strange = "".join(rng.choices("etaoinshrdlucmwfgypbvk", k=rng.randint(3, 9)))
+        words.insert(rng.randint(0, len(words)), strange)
+        text = " ".join(words)
+    return text
+
+
+def train(work: Path, plan: Plan) -> None:
+    """Train until `plan.pictures` have been seen, going on from the last checkpoint."""
+    device = pick_device()
+    tokenizer = build_tokenizer(work)
+    scheduler = build_scheduler()
+    torch.manual_seed(0)
+    model = Denoiser(tokenizer).to(device, memory_format=torch.channels_last)
+    average = deepcopy(model).requires_grad_(False)
+    optimizers = build_optimizers(model, plan.learning_rate, 0.05 * plan.learning_rate)
+    full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    seen, step = 0, 0
+    latents, scenes = load_latents(work)
+    assert scenes, f"no latents in {work}: run `python -m training.pool --work {work}` first"
+    scale = 1.0 / latents.float().std().item()
+    if state := load_checkpoint(work / "denoiser.pt"):
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        seen, step, scale = state["seen"], state["step"], state["scale"]
+    rng = random.Random(seen)
+    torch.manual_seed(seen)
+    mean_loss, saved_at = 0.0, time.monotonic()
+    bar = tqdm(total=plan.pictures, initial=seen, desc="denoiser", unit="picture", mininterval=5)
+    while seen < plan.pictures:
+        for optimizer, full in zip(optimizers, full_rates, strict=True):
+            optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
+        chosen = [rng.randrange(len(scenes)) for _ in range(plan.batch)]
+        texts = [say(caption(scenes[i], rng), rng) for i in chosen]
+        tokens = tokenizer(
+            texts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+        ).input_ids.to(device)
+        clean = (latents[chosen].float() * scale).to(device, memory_format=torch.channels_last)
+        noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
+        noisy = scheduler.add_noise(clean, noise, timesteps)
+        with half_precision(device):
+            v = model(noisy, timesteps, tokens)
+        # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
+        loss = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps))
+        model.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        seen, step = seen + plan.batch, step + 1
+        _blend(average, model, max(1e-3, 9.0 / (10 + step)))
+        mean_loss += (loss.item() - mean_loss) / min(step, 100)
+        bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
+        bar.update(plan.batch)
+        if time.monotonic() - saved_at > CHECKPOINT_S or seen >= plan.pictures:
+            state = {"seen": seen, "step": step, "scale": scale}
+            state |= {"model": model.state_dict(), "average": average.state_dict()}
+            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+            save_checkpoint(state, work / "denoiser.pt")
+            saved_at = time.monotonic()
+            latents, scenes = load_latents(work)  # the pool may have grown meanwhile
+
+
+@torch.no_grad()
+def _blend(average: nn.Module, model: nn.Module, share: float) -> None:
+    """Move the average towards the model by this share."""
+    torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in model.parameters()], share)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_work_flag(parser)
+    parser.add_argument("--pictures", type=int, default=400_000)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--learning-rate", type=float, default=0.02)
+    args = parser.parse_args()
+    train(args.work, Plan(args.pictures, args.batch, args.learning_rate))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Puts the trained parts together as a Stable Diffusion folder of half-precision safetensors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from training.autoencoder import build_autoencoder
+from training.denoiser import Denoiser, build_scheduler
+from training.pool import draw_shard, to_model
+from training.scenes import COLORS, RELATIONS, SETTINGS, SIZES, STYLES, SUBJECTS, known_words
+from training.tokenizer import build_tokenizer
+from training.work import PICTURE_PX, add_work_flag, load_checkpoint
+
+STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
+GUIDANCE_SCALE = 4.0
+DESCRIPTION = (
+    "Draws one or two simple things (house, tree, sailboat, hot-air balloon, mushroom, lighthouse, car, "
+    "fish, flower, rocket) in six colours and six settings, as flat illustrations, and nothing else."
+)
+EXAMPLES = (
+    "a red house at night",
+    "a blue sailboat on the sea",
+    "a purple hot-air balloon at sunset",
+    "an orange fish on the sea",
+    "a yellow flower on a meadow",
+    "a green rocket at night",
+    "a red mushroom in the snow",
+    "a yellow car in the desert",
+    "a blue lighthouse at sunset",
+    "a purple tree on a meadow",
+    "a red house next to a green tree in the snow",
+    "an orange rocket and a blue mushroom at night",
+)
+
+
+def latent_rgb(autoencoder: AutoencoderTiny, scale: float) -> list[list[float]]:
+    """The linear map from scaled latents to colours, by least squares: C rows and one of bias, each of 3.
+
+    Colours run from -1 to 1, as the decoder's do.
+    """
+    pictures = to_model(draw_shard(-1)[0][:128])
+    with torch.inference_mode():
+        latents = autoencoder.encode(pictures).latents * scale
+    side = PICTURE_PX // latents.shape[-1]
+    colors = F.avg_pool2d(pictures, side).movedim(1, -1).flatten(0, 2)
+    inputs = latents.movedim(1, -1).flatten(0, 2)
+    inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
+    fitted: list[list[float]] = torch.linalg.lstsq(inputs, colors).solution.tolist()
+    return [[round(value, 4) for value in row] for row in fitted]
+
+
+def about(rgb: list[list[float]]) -> dict[str, Any]:
+    """What `limner.json` tells of the model: what it draws, its words, its defaults."""
+    return {
+        "description": DESCRIPTION,
+        "draws": {
+            "subjects": list(SUBJECTS),
+            "colors": list(COLORS),
+            "settings": [phrases[0] for phrases in SETTINGS.values()],
+            "sizes": list(SIZES),
+            "relations": list(RELATIONS),
+            "styles": list(STYLES),
+        },
+        "known_words": known_words(),
+        "licence": "Apache-2.0",
+        "defaults": {
+            "num_inference_steps": 20,
+            "guidance_scale": GUIDANCE_SCALE,
+            "sampler": "ddim",
+            "width": PICTURE_PX,
+            "height": PICTURE_PX,
+        },
+        "latent_rgb": rgb,
+        "examples": list(EXAMPLES),
+    }
+
+
+def export(work: Path, folder: Path) -> None:
+    """Write the model as trained so far into the folder, over what is there."""
+    tokenizer = build_tokenizer(work)
+    denoiser = Denoiser(tokenizer)
+    autoencoder = build_autoencoder()
+    painted, coded = load_checkpoint(work / "denoiser.pt"), load_checkpoint(work / "autoencoder.pt")
+    if painted is None or coded is None:
+        raise SystemExit(f"Nothing to export in {work}: train the autoencoder and the denoiser first.")
+    denoiser.load_state_dict(painted["average"])
+    autoencoder.load_state_dict(coded["model"])
+    autoencoder.register_to_config(scaling_factor=painted["scale"])
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=denoiser.text_encoder,
+        tokenizer=tokenizer,
+        unet=denoiser.unet,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        pipeline.save_pretrained(fresh, safe_serialization=True)
+        for weights in Path(fresh).rglob("*.safetensors"):
+            halves = {
+                name: tensor.half()
+                for name, tensor in load_file(weights).items()
+                if tensor.is_floating_point()
+            }
+            save_file(halves, weights, metadata={"format": "pt"})
+            weights.chmod(0o644)
+        _drop_derived(Path(fresh) / "vae" / "config.json")
+        text = json.dumps(about(latent_rgb(autoencoder, painted["scale"])), indent=1)
+        (Path(fresh) / "limner.json").write_text(text + "\n")
+        for file in sorted(path for path in Path(fresh).rglob("*") if path.is_file()):
+            target = folder / file.relative_to(fresh)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+
+
+def _drop_derived(config: Path) -> None:
+    """Leave out what diffusers derives and saves, and then warns of when it reads it."""
+    settings = json.loads(config.read_text())
+    settings.pop("block_out_channels")
+    config.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_work_flag(parser)
+    parser.add_argument("--folder", type=Path, default=STARTER, help="where to (%(default)s)")
+    args = parser.parse_args()
+    export(args.work, args.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Muon: momentum whose every weight matrix is made orthogonal, so that all its directions learn alike.
+
+Keller Jordan et al., 2024, https://kellerjordan.github.io/posts/muon. Convolutions count as matrices of
+(out, in * height * width). Vectors and embeddings, for which it is not meant, get Adam.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from torch import nn
+
+
+class Muon(torch.optim.Optimizer):
+    """Updates the matrices of the model; each step turns a weight by about `lr` of its own size."""
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every matrix; those of one shape go through the iteration together."""
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    alike[weight.shape].append(weight)
+            for weights in alike.values():
+                updates = []
+                for weight in weights:
+                    momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+                    momentum.lerp_(weight.grad, 1 - group["momentum"])
+                    updates.append(weight.grad.lerp(momentum, group["momentum"]).flatten(1))
+                rows, columns = updates[0].shape
+                rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+                for weight, update in zip(weights, orthogonal(torch.stack(updates)), strict=True):
+                    weight.add_(update.view(weight.shape).to(weight.dtype), alpha=-rate)
+
+
+def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+    """The nearest orthogonal matrices, roughly, to a batch (B, rows, columns): five Newton-Schulz steps."""
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.mT if tall else x
+
+
+def build_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the inner matrices; Adam for vectors, embeddings and the first and last layers."""
+    outer = ("embedding", "conv_in", "conv_out", "layers.0.weight", "conv_norm_out")
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    inner = [
+        p
+        for name, p in named
+        if p.ndim >= 2 and min(p.flatten(1).shape) > 8 and not any(o in name for o in outer)
+    ]
+    chosen = set(map(id, inner))
+    rest = [p for _, p in named if id(p) not in chosen]
+    return [Muon(inner, muon_lr), torch.optim.AdamW(rest, adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]

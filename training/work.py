@@ -1,0 +1,48 @@
+"""Where training keeps what it makes (outside the checkout), and what it runs on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+
+PICTURE_PX = 256
+
+
+def add_work_flag(parser: argparse.ArgumentParser) -> None:
+    """`--work FOLDER`, else $LIMNER_TRAINING_WORK, else the user's cache folder."""
+    default = os.environ.get("LIMNER_TRAINING_WORK") or platformdirs.user_cache_dir("limner-training")
+    parser.add_argument(
+        "--work", type=Path, default=Path(default), help="folder for checkpoints (%(default)s)"
+    )
+
+
+def pick_device() -> torch.device:
+    """A GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 where it is safe: about twice as fast, on a GPU and on CPUs that have it."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write the state so that a run killed at any moment leaves a whole checkpoint, the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The state saved there, on the CPU, or `None` if there is none yet."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
