@@ -17,11 +17,14 @@ from pydantic import ValidationError
 
 from limner import __version__
 from limner.errors import InvalidInput, LimnerError, Unusable
-from limner.params import SEEDS, GenerationParams, ModelInfo, field_error
+from limner.params import SEEDS, GenerationParams, Voice, field_error, resolve, submission
 from limner.settings import Settings
 
 if TYPE_CHECKING:
     from limner.engine.local import LocalEngine
+    from limner.prompting.local import LocalPromptWriter
+    from limner.prompting.messages import PromptRequest
+    from limner.store.job import NewImage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 GENERATION_SETTINGS = ("model", "device", "threads", "data_dir", "log_level")
@@ -67,28 +70,24 @@ def settings_from(**given: Any) -> Settings:
         ) from None
 
 
-def loaded_models(settings: Settings) -> list[tuple[ModelInfo, Path]]:
-    """The models the settings name and their folders, fetched where needed; the first is the default."""
-    from limner.models import catalog
-
-    models = []
-    for position, reference in enumerate(settings.model):
-        folder = catalog.find(reference)
-        models.append(
-            (catalog.describe(folder, catalog.short_name(reference), default=position == 0), folder)
-        )
-    return models
-
-
 def engine_from(settings: Settings) -> LocalEngine:
     from limner.engine.local import LocalEngine
+    from limner.models.catalog import open_models
 
     return LocalEngine(
-        loaded_models(settings),
+        open_models(settings.model),
         device=settings.device,
         threads=settings.threads,
         log_level=settings.log_level,
     )
+
+
+def writer_from(settings: Settings) -> LocalPromptWriter:
+    from limner.prompting import catalog
+    from limner.prompting.local import LocalPromptWriter
+
+    folder = catalog.find(settings.prompt_model)
+    return LocalPromptWriter(folder, catalog.short_name(settings.prompt_model), log_level=settings.log_level)
 
 
 @click.group(context_settings=CONTEXT)
@@ -105,14 +104,13 @@ def cli() -> None:
 def serve(**given: Any) -> None:
     """Run the website and the API."""
     from limner.api.serve import serve as run_server
-    from limner.prompting import catalog as writers
-    from limner.prompting.local import LocalPromptWriter
 
     settings = settings_from(**given)
-    writer = LocalPromptWriter(
-        writers.find(settings.prompt_model), name=settings.prompt_model, log_level=settings.log_level
-    )
-    sys.exit(run_server(settings, engine_from(settings), writer))
+    sys.exit(run_server(settings, engine_from(settings), writer_from(settings), _announce))
+
+
+def _announce(url: str) -> None:
+    click.echo(f"Limner paints at {url}  (Ctrl+C ends it)")
 
 
 @cli.command()
@@ -131,10 +129,43 @@ def generate(prompts: tuple[str, ...], output: Path | None, **given: Any) -> Non
 
     Several prompts are painted together. The pictures also appear in the website's gallery.
     """
-    from limner.service.studio import paint
-
     settings = settings_from(**{name: given.pop(name) for name in GENERATION_SETTINGS})
-    asyncio.run(paint(prompts, given, output, settings, engine_from(settings)))
+    asyncio.run(_generate(prompts, given, output, settings))
+
+
+async def _generate(
+    prompts: tuple[str, ...], given: dict[str, Any], output: Path | None, settings: Settings
+) -> None:
+    from tqdm import tqdm
+
+    from limner.api.people import OPERATOR
+    from limner.service.offline import Output, loaded, paint
+    from limner.store.store import Store
+
+    target = Output(output)
+    given["output_format"] = given["output_format"] or target.format
+    engine = engine_from(settings)
+    seeds = [secrets.randbelow(SEEDS) for _ in prompts]
+    asked = [submission(prompt=text, **given) for text in prompts]
+    jobs = [resolve(values, engine.models(), seed) for values, seed in zip(asked, seeds, strict=True)]
+    target.prepare(sum(params.num_images for params in jobs))
+    store = Store(settings.data_dir, serve=False)
+    made: list[list[NewImage]] = [[] for _ in jobs]
+    try:
+        await engine.start()
+        steps = sum(params.num_inference_steps * params.num_images for params in jobs)
+        with tqdm(total=steps, desc="loading", unit="step") as bar:
+            await loaded(engine)
+            bar.set_description("painting")
+            async for painted in paint(engine, jobs, bar.update):
+                params = jobs[painted.job]
+                bar.write(str(target.write(painted.image, params)), file=sys.stdout)
+                made[painted.job].append(painted.image)
+                if len(made[painted.job]) == params.num_images:
+                    store.record_finished(OPERATOR, params, made[painted.job])
+    finally:
+        await engine.stop()
+        store.close()
 
 
 @cli.command()
@@ -153,34 +184,32 @@ def generate(prompts: tuple[str, ...], output: Path | None, **given: Any) -> Non
     help="Longest continuation  [60]",
     metavar="X",
 )
-@settings_options("model", "prompt_model", "log_level")
-def prompt(
-    text: str, count: int, seed: int | None, temperature: float, max_new_tokens: int, **given: Any
-) -> None:
+@click.option(
+    "--voice",
+    type=click.Choice([voice.value for voice in Voice]),
+    default=Voice.STARTER.value,
+    help="For the starter model or for full ones  [starter]",
+    metavar="X",
+)
+@settings_options("prompt_model", "log_level")
+def prompt(text: str, count: int, seed: int | None, **given: Any) -> None:
     """Write prompts with GPT-2, from nothing or continuing TEXT."""
-    settings = settings_from(**given)
-    first = secrets.randbelow(SEEDS) if seed is None else seed
-    asyncio.run(_write_prompts(text, count, first, temperature, max_new_tokens, settings))
-
-
-async def _write_prompts(
-    text: str, count: int, seed: int, temperature: float, max_new_tokens: int, settings: Settings
-) -> None:
-    from limner.prompting import catalog as writers
-    from limner.prompting.local import LocalPromptWriter
     from limner.prompting.messages import PromptRequest
 
-    voice = loaded_models(settings)[0][0].voice
-    folder = writers.find(settings.prompt_model)
-    writer = LocalPromptWriter(folder, name=settings.prompt_model, log_level=settings.log_level)
+    settings = settings_from(prompt_model=given.pop("prompt_model"), log_level=given.pop("log_level"))
+    given["voice"] = Voice(given["voice"])
+    first = secrets.randbelow(SEEDS) if seed is None else seed
+    seeds = [(first + number) % SEEDS for number in range(count)]
+    asyncio.run(_write([PromptRequest(f"{seed}", text, seed=seed, **given) for seed in seeds], settings))
+
+
+async def _write(requests: list[PromptRequest], settings: Settings) -> None:
+    writer = writer_from(settings)
     await writer.start()
     try:
         await writer.ready()
-        for number in range(count):
-            click.echo(text, nl=False)
-            request = PromptRequest(
-                f"{number}", text, voice, (seed + number) % SEEDS, temperature, max_new_tokens
-            )
+        for request in requests:
+            click.echo(request.text, nl=False)
             async for piece in writer.write(request):
                 click.echo(piece, nl=False)
             click.echo()
@@ -197,14 +226,11 @@ def models() -> None:
 @settings_options("model")
 def list_models(**given: Any) -> None:
     """The starter model, those named by --model, and those in the hub's cache."""
-    from limner.models import catalog
+    from limner.models.catalog import STARTER, cached, open_model
 
-    settings = settings_from(**given)
-    references = dict.fromkeys(("starter", *settings.model, *catalog.cached()))
-    for reference in references:
-        model = catalog.describe(catalog.find(reference), catalog.short_name(reference))
-        size = f"{model.width}×{model.height}"
-        steps = f"{model.num_inference_steps} steps"
+    for reference in dict.fromkeys((STARTER, *settings_from(**given).model, *cached())):
+        model = open_model(reference).info
+        size, steps = f"{model.width}×{model.height}", f"{model.num_inference_steps} steps"
         click.echo(f"{reference:<40} {model.family:<18} {size:>9} {steps:>9}  {model.draws or ''}".rstrip())
 
 

@@ -112,6 +112,26 @@ def _download(hub_id: str) -> Path:
     return Path(folder)
 
 
+def cached() -> list[str]:
+    """The hub ids of the models in the hub's cache that can be opened without downloading anything."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    found = []
+    for repository in sorted(repositories, key=lambda r: r.repo_id):
+        newest = max(repository.revisions, key=lambda r: r.last_modified, default=None)
+        if repository.repo_type == "model" and newest is not None:
+            try:
+                check(newest.snapshot_path)
+            except ModelUnusable:
+                continue
+            found.append(repository.repo_id)
+    return found
+
+
 def check(folder: Path) -> None:
     """Raises `ModelUnusable` unless `folder` is a Stable Diffusion diffusers folder with sound weights."""
     if not (folder / "model_index.json").is_file():
@@ -142,7 +162,7 @@ def describe(folder: Path, name: str, default: bool) -> ModelInfo:
     factor = vae_factor(vae)
     sample = unet.get("sample_size", 64)
     high, wide = sample if isinstance(sample, list | tuple) else (sample, sample)
-    few_steps = _is_few_step(scheduler)
+    few_steps = _is_few_step(scheduler, name)
     values = {
         "width": wide * factor,
         "height": high * factor,
@@ -170,8 +190,12 @@ def vae_factor(vae: dict[str, Any]) -> int:
     return int(2 ** (len(channels) - 1))
 
 
-def _is_few_step(scheduler: dict[str, Any]) -> bool:
-    return scheduler.get("_class_name") == "LCMScheduler"
+def _is_few_step(scheduler: dict[str, Any], name: str) -> bool:
+    """Distilled models say so in their name alone, but for those with an LCM scheduler."""
+    return (
+        scheduler.get("_class_name") == "LCMScheduler"
+        or re.search(r"turbo|lightning|lcm", name, re.I) is not None
+    )
 
 
 def _read(file: Path) -> dict[str, Any]:

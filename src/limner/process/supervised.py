@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from limner.process import frames
 from limner.process.child import Crashed, Heartbeat, Start
 
 log = logging.getLogger(__name__)
+
+# Threads of a child that wait for each other sleep instead of spinning: two children and the server share one
+# processor, and a spinning thread takes it from the one that is waited for.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 BUFFER_BYTES = 16 * 2**20  # a picture of 2048 pixels square arrives without the reader pausing the socket
 
@@ -93,6 +98,7 @@ class SupervisedProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
                 start_new_session=True,
+                env={**PATIENT, **os.environ},
             )
             theirs.close()
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)

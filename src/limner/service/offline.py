@@ -82,7 +82,7 @@ async def loaded(engine: Engine) -> None:
 
 
 async def paint(
-    engine: Engine, jobs: Sequence[GenerationParams], stepped: Callable[[int], None]
+    engine: Engine, jobs: Sequence[GenerationParams], stepped: Callable[[int], object]
 ) -> AsyncIterator[Painted]:
     """The pictures as they get done; `stepped` is told of every few denoising steps.
 
@@ -107,7 +107,7 @@ async def paint(
 
 
 async def _painted(
-    engine: Engine, number: int, index: int, request: ImageRequest, stepped: Callable[[int], None]
+    engine: Engine, number: int, index: int, request: ImageRequest, stepped: Callable[[int], object]
 ) -> Painted:
     step = 0
     async for event in engine.generate(request):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from limner.params import GenerationParams, OutputFormat, Sampler, Schedule
-from limner.store.job import Image
+from limner.store.job import Image, NewImage
 
 THUMBNAIL_PX = 320
 _EXIF_USER_COMMENT = 0x9286
@@ -75,7 +75,7 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def file_name(image: Image, prompt: str, format: OutputFormat) -> str:  # noqa: A002
+def file_name(image: Image | NewImage, prompt: str, format: OutputFormat) -> str:  # noqa: A002
     """Such as `a-red-house-at-night-1234.png`; letters of any script stay."""
     words = re.findall(r"\w+", prompt.lower())
     stem = "-".join(words)[:60].rstrip("-") or "picture"
