@@ -1,4 +1,4 @@
-"""The start of a supervised child. Its messages live elsewhere: those of `__main__` could not be unpickled."""
+"""The start of a supervised child; messages live elsewhere: those of `__main__` could not be unpickled."""
 
 from limner.process.child import main
 
