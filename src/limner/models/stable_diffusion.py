@@ -54,14 +54,19 @@ class StableDiffusion:
         self._rgb = LatentRgb(map_rows) if map_rows else fitted(self._encode_pixels)
 
     def _part(self, kind: Any, folder: Path, **options: Any) -> Any:
-        part = kind.from_pretrained(
+        part, told = kind.from_pretrained(
             folder,
             torch_dtype=self.dtype,
             use_safetensors=True,
             local_files_only=True,
             variant=_variant(folder),
+            output_loading_info=True,
             **options,
         )
+        # What is missing would be left at random numbers, and paint noise.
+        missing = sorted(key for key in told["missing_keys"] if "position_ids" not in key)
+        if missing:
+            raise ValueError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them")
         return part.to(self.device).eval().requires_grad_(False)
 
     @property

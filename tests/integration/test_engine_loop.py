@@ -1,0 +1,198 @@
+"""What the step loop does when things go wrong: memory, numbers, cancels, joins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from limner.engine.loop import StepLoop
+from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
+from limner.models.catalog import LocalModel, open_model
+from limner.models.stable_diffusion import StableDiffusion
+from limner.params import resolve, submission
+from tests import tiny
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return open_model(str(tiny.save(tiny.TinyModel(), tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.fixture(scope="module")
+def loaded(model: LocalModel) -> StableDiffusion:
+    return StableDiffusion(model.folder, dtype="float32")
+
+
+class Cramped(StableDiffusion):
+    """A device with room for `rows` rows of a forward."""
+
+    rows = 4
+    largest = 0
+
+    def predict(self, latents: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        if len(latents) > self.rows:
+            raise torch.OutOfMemoryError("out of memory")
+        self.largest = max(self.largest, len(latents))
+        return super().predict(latents, *rest)
+
+
+def asked(model: LocalModel, name: str, person: str = "somebody", **values: Any) -> ImageRequest:
+    given = {"prompt": "a red house", "num_inference_steps": 4, "sampler": "euler_ancestral"} | values
+    params = resolve(submission(**given), (model.info,), seed=3)
+    return ImageRequest(name, person, params, params.seed)
+
+
+def drained(loop: StepLoop) -> list[EngineEvent]:
+    events: list[EngineEvent] = []
+    while loop.busy:
+        events.extend(loop.step())
+    return events
+
+
+def ends(events: list[EngineEvent]) -> dict[str, EngineEvent]:
+    found = [event for event in events if isinstance(event, Finished | Failed | Cancelled)]
+    assert len({event.request_id for event in found}) == len(found), "a request ended twice"
+    return {event.request_id: event for event in found}
+
+
+def test_out_of_memory_halves_the_batch_and_every_picture_is_the_same(
+    model: LocalModel, loaded: StableDiffusion
+) -> None:
+    requests = [asked(model, str(i), seed=i) for i in range(6)]
+    roomy, cramped = StepLoop({"tiny": loaded}), Cramped(model.folder, dtype="float32")
+    narrow = StepLoop({"tiny": cramped})
+    for request in requests:
+        roomy.add(request)
+        narrow.add(request)
+    expected, found = ends(drained(roomy)), ends(drained(narrow))
+    assert cramped.largest == 4
+    for request in requests:
+        theirs, mine = expected[request.id], found[request.id]
+        assert isinstance(theirs, Finished)
+        assert isinstance(mine, Finished)
+        assert np.abs(theirs.pixels.astype(int) - mine.pixels.astype(int)).max() <= 2
+
+
+def test_what_does_not_fit_alone_fails_with_the_reason_and_the_others_go_on(model: LocalModel) -> None:
+    cramped = Cramped(model.folder, dtype="float32")
+    cramped.rows = 1
+    loop = StepLoop({"tiny": cramped})
+    loop.add(asked(model, "guided", guidance_scale=5.0))
+    loop.add(asked(model, "unguided", guidance_scale=1.0))
+    found = ends(drained(loop))
+    assert isinstance(found["unguided"], Finished)
+    failed = found["guided"]
+    assert isinstance(failed, Failed)
+    assert "not enough memory for 64×64 pixels" in failed.reason
+    assert not failed.retry
+
+
+def test_a_picture_of_numbers_that_are_none_fails_and_its_neighbours_do_not(
+    model: LocalModel, loaded: StableDiffusion
+) -> None:
+    loop = StepLoop({"tiny": loaded})
+    loop.add(asked(model, "sick"))
+    loop.add(asked(model, "sound"))
+    loop.step()
+    sick = loop._running["sick"]
+    sick.latents = torch.full_like(sick.latents, torch.nan)
+    found = ends(drained(loop))
+    assert isinstance(found["sound"], Finished)
+    failed = found["sick"]
+    assert isinstance(failed, Failed)
+    assert "not numbers" in failed.reason
+
+
+def test_requests_join_and_leave_between_any_two_steps(model: LocalModel, loaded: StableDiffusion) -> None:
+    alone = StepLoop({"tiny": loaded})
+    alone.add(asked(model, "steady", num_inference_steps=12))
+    expected = ends(drained(alone))["steady"]
+    loop = StepLoop({"tiny": loaded})
+    loop.add(asked(model, "steady", num_inference_steps=12))
+    events: list[EngineEvent] = []
+    for i in range(10):
+        loop.add(asked(model, f"guest {i}", f"person {i}", num_inference_steps=1 + i % 5, seed=i))
+        events += loop.step()
+        if i % 3 == 0:
+            loop.cancel(f"guest {i - 1}")
+            loop.cancel(f"guest {i}")
+    found = ends(events + drained(loop))
+    assert len(found) == 11
+    assert isinstance(found["guest 3"], Cancelled)
+    steady = found["steady"]
+    assert isinstance(steady, Finished)
+    assert isinstance(expected, Finished)
+    assert np.abs(steady.pixels.astype(int) - expected.pixels.astype(int)).max() <= 2
+
+
+def test_a_cancelled_request_makes_no_further_step(model: LocalModel, loaded: StableDiffusion) -> None:
+    loop = StepLoop({"tiny": loaded})
+    loop.add(asked(model, "unwanted", num_inference_steps=50))
+    assert any(isinstance(event, Progress) for event in loop.step())
+    loop.cancel("unwanted")
+    assert loop.step() == [Cancelled("unwanted")]
+    assert not loop.busy
+
+
+def test_the_first_preview_comes_with_the_first_step_and_then_four_a_second_at_most(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("limner.engine.loop.time.monotonic", lambda: now[0])
+    loop = StepLoop({"tiny": loaded})
+    loop.add(asked(model, "watched", num_inference_steps=40))
+    previewed = []
+    for step in range(1, 41):
+        previewed += [step for event in loop.step() if isinstance(event, Preview)]
+        now[0] += 0.1
+    assert previewed == [*range(1, 40, 3)]
+
+
+def test_the_time_left_is_told_from_the_steps_so_far(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    predict = loaded.predict
+
+    def slow(*inputs: torch.Tensor) -> torch.Tensor:
+        now[0] += 0.5
+        return predict(*inputs)
+
+    monkeypatch.setattr(loaded, "predict", slow)
+    monkeypatch.setattr("limner.engine.loop.time.monotonic", lambda: now[0])
+    loop = StepLoop({"tiny": loaded})
+    loop.add(asked(model, "timed", num_inference_steps=10))
+    etas = [event.eta_s for event in drained(loop) if isinstance(event, Progress)]
+    assert etas == [0.5 * left for left in range(9, -1, -1)]
+
+
+def test_weights_of_another_shape_are_not_loaded(tmp_path: Path) -> None:
+    folder = tiny.save(tiny.TinyModel(), tmp_path / "mismatch")
+    config = folder / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"cross_attention_dim": 16', '"cross_attention_dim": 24'))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        StableDiffusion(folder)
+
+
+def test_weights_that_lack_a_part_are_not_loaded(tmp_path: Path) -> None:
+    folder = tiny.save(tiny.TinyModel(), tmp_path / "incomplete")
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    del weights["conv_in.weight"]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 weights, conv_in\.weight among them"):
+        StableDiffusion(folder)
