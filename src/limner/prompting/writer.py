@@ -16,7 +16,7 @@ from limner.errors import ModelUnusable
 from limner.params import Voice
 from limner.prompting import priming
 from limner.prompting.clean import Cleaner
-from limner.prompting.healing import spell, split_last_word
+from limner.prompting.healing import LOOK_AHEAD, spell, split_last_word
 from limner.prompting.messages import PromptRequest
 from limner.prompting.vocabulary import Vocabulary
 
@@ -47,19 +47,29 @@ class Writer:
                 "they do not belong together"
             )
         self.vocabulary = Vocabulary(self.tokenizer, size)
-        self.end: int = self.tokenizer.eos_token_id
+        self.end = self._end()
         self.positions: int = self.model.config.n_positions
         self._openings: dict[Voice, Opening] = {}
         known = self.tokenizer.get_vocab()
         self.voices = {voice: known[f"<|{voice}|>"] for voice in Voice if f"<|{voice}|>" in known}
         self.primed = not self.voices and not priming.writes_prompts(self._log_likelihood)
 
+    def _end(self) -> int:
+        """The token that ends a text, and from which an empty one begins."""
+        for end in (self.tokenizer.eos_token_id, self.model.config.eos_token_id):
+            if isinstance(end, int) and 0 <= end < self.model.config.vocab_size:
+                return end
+        raise ModelUnusable("the model has no end-of-text token (eos_token_id); use another copy of it")
+
     def begin(self, request: PromptRequest) -> Writing:
         """A prompt under way, at the seed of the request."""
         return Writing(self, request)
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
+        # Split: what looks like a control token in a typed text is text.
+        ids: list[int] = self.tokenizer.encode(
+            text, add_special_tokens=False, split_special_tokens=True, verbose=False
+        )
         return ids
 
     @torch.inference_mode()
@@ -116,10 +126,12 @@ class Writing:
         self._limit = min(request.max_new_tokens, room // 2)
         head, tail = split_last_word(request.text)
         typed = writer.encode(tail)
-        if read := writer.encode(head)[-max(1, room - self._limit - len(typed)) :]:
+        again = max(len(typed), LOOK_AHEAD)  # tokens the last typed word may take
+        if read := writer.encode(head)[-max(1, room - self._limit - again) :]:
             self._logits = writer.read(read, self._cache)
         self._due = writer.vocabulary.bytes_of(typed)  # bytes still to be written again
         self._spelled = self._spell(typed) if typed else []
+        self._limit += len(self._spelled)
 
     def step(self) -> str:
         """Make one token. Returns the text that it makes certain, often none."""
