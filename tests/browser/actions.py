@@ -13,15 +13,20 @@ def prompt_bar(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Describe a picture")
 
 
-def set_steps(page: Page, steps: int) -> None:
-    toggle = page.get_by_role("button", name="Settings")
+def open_settings(page: Page) -> None:
+    toggle = page.get_by_role("button", name=re.compile("^Settings"))
     if toggle.get_attribute("aria-expanded") == "false":
         toggle.click()
+
+
+def set_steps(page: Page, steps: int) -> None:
+    open_settings(page)
     page.get_by_role("spinbutton", name="Steps", exact=True).fill(str(steps))
 
 
-def generate(page: Page, prompt: str) -> None:
-    """Ask for a picture and wait until it stands on the easel."""
+def generate(page: Page, prompt: str, *, steps: int = 4) -> None:
+    """Ask for a picture and wait until it stands on the easel. Few steps: these tests are not about art."""
+    set_steps(page, steps)
     prompt_bar(page).fill(prompt)
     page.get_by_role("button", name="Generate").click()
     expect(page.get_by_text(IN_TIME)).to_be_visible()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import IN_TIME, easel, prompt_bar, set_steps
+from tests.browser.actions import IN_TIME, easel, open_settings, prompt_bar, set_steps
 
 # Resolves with what stood in the bar when Stop was pressed, at the first sign of a word.
 STOP_AT_THE_FIRST_WORD = """() => new Promise((resolve) => {
@@ -26,6 +26,7 @@ COLLECT_LENGTHS = """() => {
 
 
 def test_a_random_prompt_streams_in_and_can_be_edited_and_painted(page: Page) -> None:
+    set_steps(page, 4)
     page.evaluate(COLLECT_LENGTHS)
     page.get_by_role("button", name="Random prompt").click()
     expect(prompt_bar(page)).not_to_be_empty()
@@ -58,6 +59,7 @@ def test_the_writer_continues_what_is_typed_and_starts_from_it_again(page: Page)
 
 
 def test_surprise_me_writes_and_paints(page: Page) -> None:
+    set_steps(page, 4)
     page.get_by_role("button", name="Surprise me").click()
     expect(easel(page).get_by_text(IN_TIME)).to_be_visible()
     expect(easel(page).get_by_role("img", name=prompt_bar(page).input_value(), exact=True)).to_be_visible()
@@ -73,9 +75,9 @@ def test_an_error_stands_beside_its_field_and_nothing_typed_is_lost(page: Page, 
     expect(page.locator("#num_inference_steps-error")).to_contain_text("150")
     page.reload()
     expect(prompt_bar(page)).to_have_value("a purple mushroom")
-    page.get_by_role("button", name="Settings").click()
+    open_settings(page)
     expect(steps).to_have_value("999")
-    steps.fill("5")
+    steps.fill("4")
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text(IN_TIME)).to_be_visible()
 
@@ -96,6 +98,7 @@ def test_words_the_model_was_not_taught_are_marked(page: Page) -> None:
 
 def test_markup_in_a_prompt_is_text(page: Page) -> None:
     hostile = "a house <img src=x onerror=document.title=1> & <b>tree</b>"
+    set_steps(page, 4)
     prompt_bar(page).fill(hostile)
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text(IN_TIME)).to_be_visible()
