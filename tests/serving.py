@@ -1,0 +1,108 @@
+"""The real application on a real socket, over doubles of engine and prompt writer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from limner.api.app import create_app
+from limner.engine.double import EngineDouble
+from limner.prompting.double import PromptWriterDouble
+from limner.service.service import Service
+from limner.store.store import Store
+
+
+class _Server(uvicorn.Server):  # type: ignore[misc]
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass
+class Api:
+    """A running server and a client of it."""
+
+    client: httpx.AsyncClient
+    engine: EngineDouble
+    writer: PromptWriterDouble
+    store: Store
+    url: str
+    port: int = field(default=0)
+
+    async def generate(self, prompt: str = "a red house", **values: Any) -> dict[str, Any]:
+        answer = await self.client.post("/api/generations", json={"prompt": prompt} | values)
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def painted(self, prompt: str = "a red house", **values: Any) -> dict[str, Any]:
+        """A generation that is over."""
+        answer = await self.client.post(
+            "/api/generations", json={"prompt": prompt} | values, headers={"Prefer": "wait=20"}
+        )
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def read(self, job_id: str) -> dict[str, Any]:
+        answer = await self.client.get(f"/api/generations/{job_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def over(self, job_id: str) -> dict[str, Any]:
+        """The generation when it has ended."""
+        async with asyncio.timeout(20):
+            while (found := await self.read(job_id))["status"] in ("queued", "running"):
+                await asyncio.sleep(0.02)
+        return found
+
+    async def events(self, job_id: str, last_event_id: str | None = None) -> list[ServerSentEvent]:
+        """All of them, to the end."""
+        return [event async for event in self.follow(job_id, last_event_id)]
+
+    async def follow(self, job_id: str, last_event_id: str | None = None) -> AsyncIterator[ServerSentEvent]:
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        path = f"/api/generations/{job_id}/events"
+        async with aconnect_sse(self.client, "GET", path, headers=headers) as source:
+            assert source.response.status_code == 200
+            async for event in source.aiter_sse():
+                yield event
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    folder: Path,
+    engine: EngineDouble | None = None,
+    writer: PromptWriterDouble | None = None,
+    max_queued: int = 50,
+) -> AsyncIterator[Api]:
+    engine = engine or EngineDouble(step_s=0.002)
+    writer = writer or PromptWriterDouble(token_s=0.002)
+    store = Store(folder)
+    service = Service(store, engine, writer, max_queued=max_queued)
+    server = _Server(
+        uvicorn.Config(create_app(service), port=0, log_config=None, timeout_graceful_shutdown=5)
+    )
+    running = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.005)
+            assert not running.done(), "the server did not start"
+        port = server.servers[0].sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            yield Api(client, engine, writer, store, url, port)
+    finally:
+        service.end_streams()
+        server.should_exit = True
+        await running
+        store.close()
