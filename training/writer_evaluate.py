@@ -6,6 +6,7 @@ python -m training.writer_evaluate [--folder FOLDER] [--prompts 500]
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from limner.prompting import catalog
 from limner.prompting.messages import PromptRequest
 from limner.prompting.writer import Writer
 from training import scenes
+from training.writer_prompts import compose
 
 # Each is cut somewhere a person might stop; what follows must go on from it.
 TYPED: Final = {
@@ -87,6 +89,19 @@ def repeats(writer: Writer, voice: Voice) -> bool:
     return first == second
 
 
+def continued(writer: Writer, count: int) -> tuple[int, int]:
+    """Of `count` starter prompts cut anywhere: how many go on from the cut, and how many end drawable."""
+    rng = random.Random(1)
+    kept = drawn = 0
+    for seed in range(count):
+        prompt = compose(Voice.STARTER, rng)
+        typed = prompt[: rng.randint(1, len(prompt) - 1)]
+        text = write(writer, PromptRequest("", typed, Voice.STARTER, seed)).text
+        kept += text.startswith(typed) and len(text) > len(typed)
+        drawn += scenes.parse(text) is not None
+    return kept, drawn
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, default=None, help="default: the shipped weights")
@@ -104,6 +119,9 @@ def main() -> None:
         print(f"\n{voice} voice, {asked.prompts} prompts, seeds from 0")
         for name, value in [*figures(voice, samples), ("seeds repeat", str(repeats(writer, voice)))]:
             print(f"  {name:<26}{value}")
+        if voice is Voice.STARTER:
+            kept, drawn = continued(writer, asked.prompts)
+            print(f"  {'cut anywhere: go on':<26}{kept} of {asked.prompts}, {drawn} drawable")
         for sample in samples[:8]:
             print(f"    {sample.text}")
         print("  continued")

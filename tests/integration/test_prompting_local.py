@@ -88,6 +88,8 @@ async def test_it_says_when_the_weights_cannot_be_loaded(tmp_path: Path) -> None
         with pytest.raises(ModelUnusable, match="broken"):
             await writer.ready()
         assert writer.health().state == "failed"
+        with pytest.raises(PromptWriterFailed, match="cannot be loaded"):
+            await whole(writer, PromptRequest("1", "", Voice.FULL, 1))
     finally:
         await writer.stop()
 

@@ -26,6 +26,13 @@ from training.writer_prompts import compose
 TEXTS = (
     "a small red boat on the sea at night, soft light, über den Wolken, ein Café am Abend 🌊 海の上の船",
 ) * 4
+PROSE = (
+    "She said that she would come on Monday if the weather was good, but nobody believed her.",
+    "The company has agreed that the work should be done by the end of the year.",
+    "He had never been to the city before, and he did not like it.",
+    "You should read the contract before you agree to the price.",
+    "It was late, and the people had gone home for the night.",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,9 +153,8 @@ def test_a_folder_saved_in_either_way_is_opened(tmp_path: Path, merges: bool) ->
 def test_a_model_of_prose_is_primed_and_a_model_of_prompts_is_not(tmp_path: Path) -> None:
     rng = random.Random(0)
     prompts = [compose(Voice.FULL, rng) for _ in range(400)]
-    prose = Path("LICENSE").read_text(encoding="utf-8").split("\n\n")
-    of_prose = Writer(make_gpt2(tmp_path / "prose", prose, steps=80))
-    of_prompts = Writer(make_gpt2(tmp_path / "prompts", prompts, steps=80))
+    of_prose = Writer(make_gpt2(tmp_path / "prose", PROSE * 12, steps=60))
+    of_prompts = Writer(make_gpt2(tmp_path / "prompts", prompts, steps=60))
     assert of_prose.primed
     assert not of_prompts.primed
     assert of_prose.opening(Voice.FULL).length > 100

@@ -63,6 +63,10 @@ class LocalPromptWriter:
 
     async def write(self, request: PromptRequest) -> AsyncGenerator[str]:
         """As `PromptWriter.write`."""
+        if self._health.state == "failed":
+            raise PromptWriterFailed(
+                f"the prompt writer {self._name} cannot be loaded: {self._health.detail}"
+            )
         if self._health.state != "ready":
             raise NotReady(f"the prompt writer is {self._health.state}; try again in a moment")
         # A number of our own: what still comes for a closed prompt must not reach the next of the same id.
