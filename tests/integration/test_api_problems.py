@@ -221,3 +221,4 @@ async def test_a_record_that_cannot_be_written_is_said(api: Api, monkeypatch: py
     monkeypatch.setattr(api.store.queue, "submit", full)
     answer = await api.client.post("/api/generations", json={"prompt": "x"})
     assert "disk is full" in problem(answer, 503, "storage_unavailable").detail
+    assert "retry-after" in answer.headers

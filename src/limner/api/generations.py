@@ -44,10 +44,17 @@ async def generate(
     service: App,
     person: Person,
     base_url: BaseURL,
-    prefer: Annotated[str, Header(description="`wait=N` waits up to N seconds, at most 60")] = "",
+    prefer: Annotated[
+        str | None, Header(alias="Prefer", description="`wait=N` waits up to N seconds, at most 60")
+    ] = None,
     idempotency_key: Annotated[
         str | None,
-        Header(min_length=1, max_length=255, description="The same key and body: the same generation"),
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="The same key and body: the same generation",
+        ),
     ] = None,
 ) -> Response:
     """Ask for pictures. With `Accept: text/event-stream` the answer is the stream of events."""
@@ -56,7 +63,7 @@ async def generate(
     headers = {"Location": location, "Content-Location": location}
     if streams.wanted(request):
         return streams.EventStream(_events(service, person, view.job.id, base_url, None), headers)
-    wait_s = _wait_s(prefer)
+    wait_s = _wait_s(prefer or "")
     if wait_s is not None:
         view = await service.wait(person, view.job.id, wait_s)
         headers["Preference-Applied"] = f"wait={wait_s}"
@@ -101,7 +108,7 @@ async def follow_generation(
     person: Person,
     base_url: BaseURL,
     last_event_id: Annotated[
-        str | None, Header(max_length=30, description="Resume behind this event")
+        str | None, Header(alias="Last-Event-ID", max_length=30, description="Resume behind this event")
     ] = None,
 ) -> streams.EventStream:
     """First a `snapshot`; the last is `succeeded`, `failed` or `cancelled`. Data as in `GenerationEvents`."""

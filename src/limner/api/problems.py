@@ -29,6 +29,7 @@ from limner.params import field_error
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_S = 5.0
 
 _STATUS: dict[type[LimnerError], int] = {
     InvalidInput: 422,
@@ -94,10 +95,10 @@ def _plain(value: object) -> str | int | float | bool | None:
 
 async def _limner(request: Request, error: Exception) -> Response:
     assert isinstance(error, LimnerError)
-    retry_after = getattr(error, "retry_after_s", None)
-    headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after is not None else None
     found = problem(error)
-    if found.status >= 500 and retry_after is None:
+    retry_after_s = getattr(error, "retry_after_s", _RETRY_AFTER_S if found.status == 503 else None)
+    headers = None if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
+    if found.status >= 500 and not isinstance(error, NotReady):
         log.error("%s %s: %s", request.method, request.url.path, error)
     return answer(found, headers)
 

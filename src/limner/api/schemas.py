@@ -32,7 +32,7 @@ class Image(Answer):
 class Timings(Answer):
     """Where the time went, in seconds; of several pictures, the longest. Null: not there yet."""
 
-    queue_s: float | None = Field(None, description="From acceptance to the first denoising step")
+    queue_s: float | None = Field(None, description="From acceptance until it is taken up")
     encode_s: float | None = Field(None, description="Understanding the prompt")
     steps_s: float | None = Field(None, description="Denoising")
     decode_s: float | None = Field(None, description="From latents to pixels")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+from anyio import CancelScope
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
@@ -59,8 +60,10 @@ async def _beating(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
             except StopAsyncIteration:
                 return
     finally:
-        if upcoming is not None:
-            upcoming.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-                await upcoming
-        await events.aclose()
+        # A reader that goes away cancels us again and again until we are gone; this is done all the same.
+        with CancelScope(shield=True):
+            if upcoming is not None:
+                upcoming.cancel()
+                with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await upcoming
+            await events.aclose()

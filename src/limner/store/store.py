@@ -41,7 +41,7 @@ class Store:
         except (OSError, StorageUnavailable) as error:
             self._unlock()
             raise Unusable(
-                f"the data folder {folder} cannot be used ({error}); "
+                f"the data folder {folder} cannot be used ({getattr(error, 'strerror', None) or error}); "
                 "make it writable or choose another with --data-dir"
             ) from error
         except Unusable:

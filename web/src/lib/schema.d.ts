@@ -493,7 +493,7 @@ export interface components {
         Timings: {
             /**
              * Queue S
-             * @description From acceptance to the first denoising step
+             * @description From acceptance until it is taken up
              */
             queue_s: number | null;
             /**
@@ -863,9 +863,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `wait=N` waits up to N seconds, at most 60 */
-                prefer?: string;
+                Prefer?: string | null;
                 /** @description The same key and body: the same generation */
-                "idempotency-key"?: string | null;
+                "Idempotency-Key"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -971,7 +971,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Resume behind this event */
-                "last-event-id"?: string | null;
+                "Last-Event-ID"?: string | null;
             };
             path: {
                 id: string;
