@@ -1,55 +1,18 @@
-"""The engine's own process: loads the models, then steps for as long as there is something to make."""
+"""The start of the engine's own process, before torch is loaded."""
 
 from __future__ import annotations
 
-import torch
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
+import os
 
-from limner.engine.loop import StepLoop
-from limner.engine.messages import ImageRequest
-from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
-from limner.errors import ModelUnusable
-from limner.models.catalog import LocalModel
-from limner.models.stable_diffusion import StableDiffusion
+from limner.engine.wire import EngineStart
 from limner.process.child import Inbox, Send
-
-LEAST_SLOTS = 4
 
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     """The entry for `SupervisedProcess`. Raises `ModelUnusable` when a model cannot be loaded."""
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()
-    if start.threads:
-        torch.set_num_threads(start.threads)
-    device = _device(start.device)
-    loop = StepLoop({model.info.name: _load(model, device) for model in start.models})
-    step_s = max(loop.runner.warm_up(m.info.name, m.info.width, m.info.height) for m in start.models)
-    send(Ready(max(LEAST_SLOTS, loop.runner.most_rows), step_s))
-    while True:
-        message = inbox.poll() if loop.busy else inbox.wait()
-        while message is not None:
-            if isinstance(message, ImageRequest):
-                loop.add(message)
-            elif isinstance(message, CancelRequest):
-                loop.cancel(message.request_id)
-            message = inbox.poll()
-        events = loop.step()
-        send(Report(loop.step_s, tuple(events)))
+    # OpenMP's threads else spin while they wait for each other, which is many times slower as soon as
+    # anything else wants a processor. It is read once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from limner.engine.worker import work
 
-
-def _load(model: LocalModel, device: str) -> StableDiffusion:
-    try:
-        return StableDiffusion(model.folder, device)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
-
-
-def _device(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    work(start, inbox, send)
