@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ class Api:
     engine: EngineDouble
     writer: PromptWriterDouble
     store: Store
+    folder: Path
     url: str
-    port: int = field(default=0)
+    port: int
 
     async def generate(self, prompt: str = "a red house", **values: Any) -> dict[str, Any]:
         answer = await self.client.post("/api/generations", json={"prompt": prompt} | values)
@@ -100,7 +101,7 @@ async def serving(
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-            yield Api(client, engine, writer, store, url, port)
+            yield Api(client, engine, writer, store, folder, url, port)
     finally:
         service.end_streams()
         server.should_exit = True

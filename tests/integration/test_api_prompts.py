@@ -5,24 +5,37 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from httpx_sse import aconnect_sse
 
 from limner.engine.double import MODEL, EngineDouble
 from limner.params import Voice
+from limner.prompting.double import PromptWriterDouble
 from limner.prompting.messages import WriterHealth
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     full = MODEL.model_copy(update={"name": "big", "default": False, "voice": Voice.FULL})
-    async with serving(tmp_path, EngineDouble(info=(MODEL, full))) as running:
+    async with serving(tmp_path_factory.mktemp("data"), EngineDouble(info=(MODEL, full))) as running:
         yield running
+
+
+@pytest.fixture
+def api(server: Api) -> Api:
+    """The writer's knobs are as at the start."""
+    fresh = PromptWriterDouble(token_s=0.002)
+    server.writer.__dict__.update(fresh.__dict__)
+    return server
 
 
 async def test_a_prompt_goes_on_from_what_is_typed_and_repeats_with_its_seed(api: Api) -> None:
