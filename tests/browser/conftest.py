@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(180))
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Debian's Chromium where there is one, else Playwright's own. Raises `Error` when there is neither."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=[*FLAGS, *(["--no-sandbox"] if root else [])]
-            )
-        except Error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(MISSING)
-            pytest.skip(MISSING)
-        yield opened
-        opened.close()
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=[*FLAGS, *(["--no-sandbox"] if root else [])]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    try:
+        with launched() as opened:
+            yield opened
+    except Error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
 
 
 @pytest.fixture(scope="package")

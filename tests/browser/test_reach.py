@@ -96,7 +96,8 @@ def test_a_server_killed_under_the_open_page_is_waited_for_and_nothing_is_lost(
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text("asked for again")).to_be_visible()
     prompt_bar(page).fill("typed while it was away")
-    server.start()
+    server.start(wait_ready=False)
+    expect(page.get_by_text("The engine is loading")).to_be_visible()
     for prompt in ("a patient lighthouse", "a sailboat at sunset"):
         expect(gallery(page).get_by_role("img", name=prompt)).to_have_count(1)
     expect(page.get_by_text("The server is not answering")).to_have_count(0)

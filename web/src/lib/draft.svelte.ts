@@ -20,6 +20,8 @@ class Draft {
   prompt = $state('')
   overrides = $state<Overrides>({})
   errors = $state<Record<string, string>>({})
+  /** How often the server has refused: whoever watches it learns of the next time. */
+  refusals = $state(0)
 
   constructor() {
     const kept = storage.read<{ prompt: string; overrides: Overrides }>('draft')
@@ -43,7 +45,9 @@ class Draft {
   }
 
   submission(): GenerationSubmission {
-    return { prompt: this.prompt, ...$state.snapshot(this.overrides) }
+    const { model, ...settings } = $state.snapshot(this.overrides)
+    const loaded = !server.capabilities || this.model?.name === model
+    return { prompt: this.prompt, ...settings, ...(model && loaded && { model }) }
   }
 
   /** What a setting is now: the person's, or the model's. */
@@ -82,7 +86,7 @@ class Draft {
   take({ prompt, ...settings }: GenerationSubmission): void {
     this.reset()
     this.prompt = prompt ?? ''
-    if (settings.model) this.choose(settings.model)
+    if (server.capabilities?.models.some(({ name }) => name === settings.model)) this.choose(settings.model!)
     for (const [name, value] of Object.entries(settings))
       if (name !== 'random' && name !== 'model') this.set(name as Setting, value as Overrides[Setting])
   }
@@ -91,6 +95,7 @@ class Draft {
   refuse(problem: Problem): void {
     this.errors = Object.fromEntries((problem.errors ?? []).map((e) => [e.field, e.message]))
     if (Object.keys(this.errors).length === 0) this.errors = { prompt: problem.detail || problem.title }
+    this.refusals += 1
   }
 }
 

@@ -1,8 +1,7 @@
 import { announce } from './announcer.svelte'
-import { api, Refused, type EventOf, type Generation, type GenerationEvents, type GenerationSubmission, type Image } from './api'
+import { api, type EventOf, type Generation, type GenerationEvents, type GenerationSubmission, type Image } from './api'
 import { randomKey } from './identifiers'
-import { pause } from './pause'
-import { server } from './server.svelte'
+import { patiently, pause } from './patience'
 import { storage } from './storage'
 
 /** One of a generation's pictures, as far as it is. */
@@ -16,7 +15,7 @@ export interface Frame {
 
 type Clicks = Record<string, number>
 const CLICKS_KEPT = 50
-const RETRY_S = 3
+const BREATH_MS = 500
 
 /** One generation from the click to its pictures, followed through lost connections and reloads. */
 export class Painting {
@@ -78,40 +77,29 @@ export class Painting {
 
   /** Ask the server for it until it is taken. Raises `Refused` when the request itself is wrong. */
   async ask(): Promise<void> {
+    const { signal } = this.#stop
     this.#clickedAt = Date.now()
-    const signal = this.#stop.signal
-    while (!this.generation) {
-      try {
-        this.#take(await api.generate(this.submission, this.key, signal))
-      } catch (error) {
-        await this.#hold(error, signal)
-      }
-    }
+    const taken = await patiently(
+      () => api.generate(this.submission, this.key, signal),
+      signal,
+      (why) => (this.waiting = why),
+    )
     this.waiting = ''
-    rememberClick(this.generation.id, this.#clickedAt)
+    this.#take(taken)
+    rememberClick(taken.id, this.#clickedAt)
   }
 
-  async #hold(error: unknown, signal: AbortSignal): Promise<void> {
-    if (error instanceof Refused && error.passing) {
-      this.waiting = error.message
-      await pause(1000 * (error.retryAfterS ?? RETRY_S), signal)
-    } else {
-      this.waiting = 'The server is not answering. This is asked for again as soon as it does.'
-      await server.recovery(error, signal)
-    }
-  }
-
-  /** Follow its events until it has ended; returns early when the record no longer knows it. */
+  /** Follow its events until it has ended. Raises `Refused` when the record no longer knows it. */
   async follow(): Promise<void> {
-    while (this.active && this.id) {
-      try {
-        for await (const event of api.events(this.id, this.#lastEvent, this.#stop.signal)) this.#hear(event)
-        if (this.active) await pause(500, this.#stop.signal)
-      } catch (error) {
-        if (error instanceof Refused && error.passing) await pause(1000 * (error.retryAfterS ?? RETRY_S))
-        else await server.recovery(error, this.#stop.signal)
-      }
+    const { signal } = this.#stop
+    while (this.active) {
+      await patiently(() => this.#listen(signal), signal)
+      if (this.active) await pause(BREATH_MS, signal) // the stream was cut where no event ends
     }
+  }
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    for await (const event of api.events(this.id!, this.#lastEvent, signal)) this.#hear(event)
   }
 
   async cancel(): Promise<void> {

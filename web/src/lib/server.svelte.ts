@@ -1,4 +1,4 @@
-import { api, Unreachable, type Capabilities, type Ready } from './api'
+import { api, type Capabilities, type Ready } from './api'
 
 const STEADY_MS = 10_000
 const WAITING_MS = 1_000
@@ -30,9 +30,8 @@ class Server {
     this.#timer = setTimeout(() => void this.watch(), steady ? STEADY_MS : WAITING_MS)
   }
 
-  /** Resolves when the server has answered again after `error`. Raises any other error, and when aborted. */
-  async recovery(error: unknown, signal: AbortSignal): Promise<void> {
-    if (!(error instanceof Unreachable)) throw error
+  /** Resolves when the server, which did not answer, does so again. Raises when aborted. */
+  async recovery(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const answered = new Promise<void>((go) => this.#waiting.push(go))
     const aborted = new Promise<never>((_, reject) =>

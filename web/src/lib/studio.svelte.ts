@@ -2,7 +2,7 @@ import { announce } from './announcer.svelte'
 import { api, Refused, type GenerationSubmission, type Image } from './api'
 import { draft } from './draft.svelte'
 import { Painting } from './painting.svelte'
-import { server } from './server.svelte'
+import { patiently } from './patience'
 
 /** A finished picture and the painting it came from. */
 export interface Picture {
@@ -18,7 +18,6 @@ const never = new AbortController().signal
 class Studio {
   paintings = $state<Painting[]>([])
   current = $state<Painting | null>(null)
-  loaded = $state(false)
   nextCursor = $state<string | null>(null)
   #following = new Set<Painting>()
 
@@ -34,15 +33,8 @@ class Studio {
 
   /** The person's record, from its newest entry; what is under way is followed again. */
   async open(): Promise<void> {
-    while (!this.loaded) {
-      try {
-        await this.more()
-        this.loaded = true
-        this.current ??= this.paintings.find((painting) => painting.active) ?? null
-      } catch (error) {
-        await server.recovery(error, never)
-      }
-    }
+    await patiently(() => this.more(), never)
+    this.current ??= this.paintings.find((painting) => painting.active) ?? null
   }
 
   /** The next page of the record. */

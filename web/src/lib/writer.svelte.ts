@@ -1,10 +1,9 @@
 import { announce } from './announcer.svelte'
 import { api, Refused } from './api'
 import { draft } from './draft.svelte'
-import { pause } from './pause'
-import { server } from './server.svelte'
+import { patiently, pause } from './patience'
 
-const RETRY_S = 2
+const PACE_MS = 30 // a small writer is done before the eye has seen it write, and before a hand could stop it
 
 /** The prompt writer at work in the prompt bar. */
 class Writer {
@@ -27,7 +26,7 @@ class Writer {
     this.writing = true
     this.note = ''
     try {
-      while (!(await this.#attempt(stop.signal)));
+      await patiently(() => this.#attempt(stop.signal), stop.signal, (why) => (this.note = why))
       announce(`The prompt is written: ${draft.prompt}`)
       return true
     } catch (error) {
@@ -48,26 +47,17 @@ class Writer {
     this.writing = false
   }
 
-  async #attempt(signal: AbortSignal): Promise<boolean> {
+  async #attempt(signal: AbortSignal): Promise<void> {
     draft.prompt = this.#given
-    try {
-      for await (const event of api.write({ text: this.#given, model: draft.overrides.model ?? null }, signal)) {
-        signal.throwIfAborted()
-        this.note = ''
-        if (event.name === 'token') draft.prompt += event.data.text
-        else if (event.name === 'done') draft.prompt = event.data.text
-        else throw new Refused(event.data, null)
-      }
-      return true
-    } catch (error) {
-      if (error instanceof Refused && error.passing) {
-        this.note = error.message
-        await pause(1000 * (error.retryAfterS ?? RETRY_S), signal)
-      } else {
-        this.note = 'The server is not answering. The writer begins as soon as it does.'
-        await server.recovery(error, signal)
-      }
-      return false
+    const request = { text: this.#given, model: draft.overrides.model ?? null }
+    for await (const event of api.write(request, signal)) {
+      signal.throwIfAborted()
+      this.note = ''
+      if (event.name === 'token') {
+        draft.prompt += event.data.text
+        await pause(PACE_MS, signal)
+      } else if (event.name === 'done') draft.prompt = event.data.text
+      else throw new Refused(event.data, null)
     }
   }
 
