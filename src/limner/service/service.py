@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from anyio.to_thread import run_sync
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from limner.engine.messages import Engine
-from limner.errors import FieldError, InvalidInput, NotReady, StorageUnavailable
+from limner.errors import FieldError, InvalidInput, NotReady, PromptWriterFailed, StorageUnavailable
 from limner.params import MAX_PROMPT, SEEDS, GenerationParams, ModelInfo, OutputFormat, resolve
 from limner.prompting.messages import PromptRequest, PromptWriter
 from limner.service import picture
@@ -214,7 +214,12 @@ class Service:
         params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
         writing = await self.write(given, model=params.model, seed=params.seed)
         written = (await writing.whole())[:MAX_PROMPT].strip()
-        return GenerationParams.model_validate(params.model_dump() | {"prompt": written or given})
+        try:
+            return GenerationParams.model_validate(params.model_dump() | {"prompt": written or given})
+        except ValidationError as error:
+            raise PromptWriterFailed(
+                f"the prompt writer wrote what cannot be painted: {written!r}"
+            ) from error
 
     async def _seen(self, job: Job) -> View:
         return (await self._views([job]))[0]

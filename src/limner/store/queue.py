@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, FromClause, Tuple, func, insert, select, tuple_, update
 
 from limner.errors import Busy, Conflict
 from limner.params import GenerationParams
@@ -124,26 +124,29 @@ class Queue:
 
     def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
         """Where those of these jobs stand that are queued."""
-        order = (jobs.c.tag, jobs.c.number)
-        queue = (
-            select(
-                jobs.c.id,
-                func.row_number().over(order_by=order).label("position"),
-                func.sum(jobs.c.cost).over(order_by=order).label("cost"),
-            )
-            .where(jobs.c.status == Status.QUEUED)
-            .subquery()
-        )
+        before = jobs.alias()
+        up_to = before.c.status == Status.QUEUED, _turn(before) <= _turn(jobs)
+        position = select(func.count()).select_from(before).where(*up_to).scalar_subquery()
+        cost = select(func.sum(before.c.cost)).where(*up_to).scalar_subquery()
+        query = select(jobs.c.id, position.label("position"), cost.label("cost"))
         with self._database.read() as connection:
-            found = connection.execute(select(queue).where(queue.c.id.in_(job_ids))).all()
+            found = connection.execute(
+                query.where(jobs.c.id.in_(job_ids), jobs.c.status == Status.QUEUED)
+            ).all()
         return {row.id: Place(row.position, row.cost) for row in found}
+
+
+def _turn(table: FromClause) -> Tuple:
+    """What the fair order goes by."""
+    return tuple_(table.c.tag, table.c.number)
 
 
 def _virtual_time(connection: Connection) -> float:
     """Where the fair order has come to: the lowest tag under way; when idle, the highest ever given."""
-    under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
-    lowest = connection.scalar(select(func.min(jobs.c.tag)).where(under_way))
-    return lowest if lowest is not None else connection.scalar(select(func.max(people.c.last_tag))) or 0.0
+    # One status at a time, because the index then holds the answer at its edge.
+    lowest = (select(func.min(jobs.c.tag)).where(jobs.c.status == s) for s in (Status.QUEUED, Status.RUNNING))
+    tags = [tag for tag in map(connection.scalar, lowest) if tag is not None]
+    return min(tags) if tags else connection.scalar(select(func.max(people.c.last_tag))) or 0.0
 
 
 def _replayed(connection: Connection, person: str, ticket: Ticket) -> Job | None:

@@ -41,8 +41,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("person", "idempotency_key", name="uq_jobs_person_idempotency_key"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_jobs_status_tag_number", "jobs", ["status", "tag", "number"])
+    op.create_index("ix_jobs_status_tag_number_cost", "jobs", ["status", "tag", "number", "cost"])
     op.create_index("ix_jobs_person_number", "jobs", ["person", "number"])
+    op.create_index("ix_jobs_person_status", "jobs", ["person", "status"])
     op.create_table(
         "images",
         sa.Column("id", sa.String(32), nullable=False),
