@@ -179,6 +179,19 @@ async def test_a_killed_engine_fails_what_it_had_for_a_retry_and_comes_back(engi
     assert np.array_equal(before[-1].pixels, after[-1].pixels)
 
 
+async def test_an_engine_that_makes_no_steps_is_replaced(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await until(engine, "ready")
+    monkeypatch.setattr("limner.engine.local.LEAST_STUCK_S", 0.0)
+    monkeypatch.setattr("limner.engine.local.STUCK_STEPS", 0)  # no patience: every step is too slow
+    first = engine.pid
+    [*_, end] = await events_of(engine, asked(engine, "slow", num_inference_steps=150, width=128, height=128))
+    assert isinstance(end, Failed)
+    assert end.retry
+    assert engine.pid != first
+
+
 async def test_a_model_that_cannot_be_loaded_is_told_with_the_reason(tmp_path: Path) -> None:
     folder = tiny.save(tiny.TinyModel(), tmp_path / "broken")
     config = folder / "scheduler" / "scheduler_config.json"

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from limner.engine.loop import StepLoop
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
+from limner.engine.worker import chosen_device
+from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel, open_model
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import resolve, submission
@@ -196,3 +198,11 @@ def test_weights_that_lack_a_part_are_not_loaded(tmp_path: Path) -> None:
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"lacks 1 weights, conv_in\.weight among them"):
         StableDiffusion(folder)
+
+
+def test_a_device_that_is_not_there_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert chosen_device("auto") == "cpu"
+    with pytest.raises(ModelUnusable, match="--device cuda: there is none"):
+        chosen_device("cuda")

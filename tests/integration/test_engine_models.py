@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
 import struct
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CompletedProcess, run
 from typing import Any
 
 import pytest
@@ -150,6 +156,114 @@ def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(ModelUnusable, match="is a file; give the diffusers folder"):
         open_model(str(tmp_path / "model.safetensors"))
+
+
+HUB_ID = "owner/painter"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub's protocol as a download needs, over a folder; `asked` are the files it gave."""
+
+    folder: Path
+    asked: list[str]
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, with_body: bool) -> None:
+        path = self.path.split("?")[0]
+        resolved = f"/{HUB_ID}/resolve/{COMMIT}/"
+        if path.startswith(f"/api/models/{HUB_ID}/"):
+            files = [file for file in sorted(self.folder.rglob("*")) if file.is_file()]
+            siblings = [
+                {"rfilename": str(file.relative_to(self.folder)), "size": file.stat().st_size}
+                for file in files
+            ]
+            listing = [
+                {"type": "file", "path": s["rfilename"], "size": s["size"], "oid": "0" * 40} for s in siblings
+            ]
+            whole = {"id": HUB_ID, "modelId": HUB_ID, "sha": COMMIT, "siblings": siblings}
+            self._send(json.dumps(listing if "/tree/" in path else whole).encode(), with_body)
+        elif path.startswith(resolved) and (self.folder / path.removeprefix(resolved)).is_file():
+            if with_body:
+                self.asked.append(path.removeprefix(resolved))
+            self._send((self.folder / path.removeprefix(resolved)).read_bytes(), with_body)
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _send(self, body: bytes, with_body: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", hashlib.sha256(body).hexdigest())
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+    handler = type("OneHub", (Hub,), {"folder": folder, "asked": asked})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def opened_from(endpoint: str, cache: Path, hub_id: str = HUB_ID) -> CompletedProcess[str]:
+    """In a process of its own, because the hub's client reads its address once, when it is imported."""
+    code = (
+        f"from limner.models.catalog import open_model as o; m = o({hub_id!r}); print(m.info.name, m.folder)"
+    )
+    environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}
+    return run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_hub_model_is_downloaded_once_and_without_what_could_run(
+    hub: tuple[str, list[str]], folder: Path, tmp_path: Path
+) -> None:
+    (folder / "unet" / "evil.py").write_text("raise SystemExit")
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"pickle")
+    (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"half")
+    (folder / "whole-model.safetensors").write_bytes(b"seven gigabytes")
+    endpoint, asked = hub
+    first = opened_from(endpoint, tmp_path / "cache")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("painter ")
+    assert "%|" in first.stderr, "no progress bar"
+    assert "unet/diffusion_pytorch_model.safetensors" in asked
+    assert not {file for file in asked if file.endswith((".py", ".bin")) or "fp16" in file or "whole" in file}
+    count = len(asked)
+    assert opened_from(endpoint, tmp_path / "cache").returncode == 0
+    assert len(asked) == count
+    offline = opened_from("http://127.0.0.1:9", tmp_path / "cache")
+    assert offline.returncode == 0, offline.stderr
+
+
+def test_a_model_in_half_precision_alone_is_downloaded_so(
+    hub: tuple[str, list[str]], folder: Path, tmp_path: Path
+) -> None:
+    for file in list(folder.rglob("*.safetensors")):
+        file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
+    result = opened_from(hub[0], tmp_path / "cache")
+    assert result.returncode == 0, result.stderr
+    StableDiffusion(Path(result.stdout.split()[1]))
+
+
+def test_a_name_that_the_hub_does_not_know_is_told(hub: tuple[str, list[str]], tmp_path: Path) -> None:
+    result = opened_from(hub[0], tmp_path / "cache", "owner/unknown")
+    assert "ModelUnusable: the hub has no public model owner/unknown" in result.stderr
 
 
 def test_without_a_network_a_hub_id_is_refused_in_one_line(

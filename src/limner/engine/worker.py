@@ -23,7 +23,7 @@ def work(start: EngineStart, inbox: Inbox, send: Send) -> None:
     diffusers_logging.set_verbosity_error()
     if start.threads:
         torch.set_num_threads(start.threads)
-    device = _device(start.device)
+    device = chosen_device(start.device)
     loop = StepLoop({model.info.name: _load(model, device) for model in start.models})
     step_s = max(loop.runner.warm_up(m.info.name, m.info.width, m.info.height) for m in start.models)
     send(Ready(max(LEAST_SLOTS, loop.runner.most_rows), step_s))
@@ -47,9 +47,11 @@ def _load(model: LocalModel, device: str) -> StableDiffusion:
         raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
 
 
-def _device(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def chosen_device(asked: str) -> str:
+    """torch's name of the device for `--device`. Raises `ModelUnusable` when it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked == "auto":
+        return next(device for device, there in available.items() if there)
+    if not available[asked]:
+        raise ModelUnusable(f"--device {asked}: there is none that torch can use here; use auto or cpu")
+    return asked

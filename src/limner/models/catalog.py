@@ -11,6 +11,7 @@ from typing import Any
 
 import limner
 from limner.errors import ModelUnusable
+from limner.models.hub import download
 from limner.models.weights import check_weights
 from limner.params import ModelInfo, Sampler, Voice
 
@@ -81,35 +82,10 @@ def _locate(reference: str) -> Path:
     if folder.is_file():
         raise ModelUnusable(f"{reference} is a file; give the diffusers folder that holds model_index.json")
     if _HUB_ID.fullmatch(reference):
-        return _download(reference)
+        return download(reference)
     raise ModelUnusable(
         f"no folder {reference}; give {STARTER}, a diffusers folder or a hub id such as owner/name"
     )
-
-
-def _download(hub_id: str) -> Path:
-    """The hub's snapshot in its cache; a bar shows the way, and an earlier, partial download goes on."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    folders = [*WEIGHTED, "tokenizer", "scheduler"]
-    wanted = [f"{folder}/*.{kind}" for folder in folders for kind in ("safetensors", "json", "txt")]
-    try:
-        folder = snapshot_download(
-            hub_id,
-            allow_patterns=["model_index.json", "limner.json", *wanted],
-            ignore_patterns=["*.fp16.*", "*non_ema*"],
-        )
-    except RepositoryNotFoundError:
-        raise ModelUnusable(
-            f"the hub has no public model {hub_id}; check the name, or set HF_TOKEN for a private one"
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelUnusable(
-            f"no folder {hub_id} here, and downloading it from the hub failed: {reason}; check the network"
-        ) from None
-    return Path(folder)
 
 
 def cached() -> list[str]:
