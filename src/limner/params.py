@@ -125,7 +125,7 @@ class GenerationParams(Frozen):
     seed: int = Field(ge=0, lt=SEEDS, description="Where the noise starts: the same seed, the same picture")
     num_images: int = Field(ge=1, le=MAX_IMAGES, description="How many; image i has seed + i")
     output_format: OutputFormat = Field(description="The file format that the image URL answers with")
-    random: bool = Field(description="Let the prompt writer complete the prompt")
+    random: bool = Field(description="Let the prompt writer complete the prompt; false once it has")
 
     def seed_of(self, index: int) -> int:
         """The seed of image `index`, wrapping at 2³²."""

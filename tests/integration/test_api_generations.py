@@ -137,6 +137,8 @@ async def test_random_lets_the_writer_complete_what_is_typed_before_it_is_stored
     again = await api.generate("a castle", random=True, seed=3)
     assert made["params"]["prompt"].startswith("a castle a")
     assert made["params"]["prompt"] == again["params"]["prompt"]
+    resent = await api.generate(**made["params"])
+    assert resent["params"] == made["params"]
     written = (await api.client.post("/api/generations", json={"random": True})).json()
     assert len(written["params"]["prompt"]) > 5
     await api.over(made["id"])
@@ -151,14 +153,15 @@ async def test_random_says_so_while_the_writer_loads(api: Api, monkeypatch: pyte
 
 
 async def test_a_queued_job_that_is_cancelled_never_reaches_the_engine(tmp_path: Path) -> None:
-    async with serving(tmp_path, EngineDouble(step_s=0.01, slots=1)) as api:
-        first = await api.generate()
-        second = await api.generate()
-        answer = await api.client.post(f"/api/generations/{second['id']}/cancel")
+    async with serving(tmp_path, EngineDouble(step_s=0.001, unhealthy=Health("loading"))) as api:
+        first = await api.generate("first")
+        second = await api.generate("second")
+        answer = await api.client.post(f"/api/generations/{first['id']}/cancel")
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-        assert (await api.over(first["id"]))["status"] == "succeeded"
-        assert (await api.read(second["id"]))["status"] == "cancelled"
-        assert len(api.engine.asked) == 1
+        api.engine.unhealthy = None
+        assert (await api.over(second["id"]))["status"] == "succeeded"
+        assert (await api.read(first["id"]))["status"] == "cancelled"
+        assert [request.params.prompt for request in api.engine.asked] == ["second"]
 
 
 async def test_cancelling_a_running_job_frees_its_slots_for_the_next(tmp_path: Path) -> None:
@@ -236,7 +239,7 @@ async def test_never_more_requests_in_flight_than_the_engine_has_slots(tmp_path:
 async def test_queued_jobs_know_their_place_and_when_they_will_be_done(tmp_path: Path) -> None:
     async with serving(tmp_path, EngineDouble(step_s=0.01, slots=1)) as api:
         await api.painted()
-        await api.generate()
+        api.engine.unhealthy = Health("restarting")
         waiting = [await api.generate() for _ in range(3)]
         seen = [await api.read(made["id"]) for made in waiting]
         assert [made["position"] for made in seen] == [1, 2, 3]

@@ -214,8 +214,10 @@ class Service:
         params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
         writing = await self.write(given, model=params.model, seed=params.seed)
         written = (await writing.whole())[:MAX_PROMPT].strip()
+        # Sent again, the answer's parameters must give this picture, so nothing is left to the writer.
+        completed = {"prompt": written or given, "random": False}
         try:
-            return GenerationParams.model_validate(params.model_dump() | {"prompt": written or given})
+            return GenerationParams.model_validate(params.model_dump() | completed)
         except ValidationError as error:
             raise PromptWriterFailed(
                 f"the prompt writer wrote what cannot be painted: {written!r}"

@@ -341,7 +341,7 @@ export interface components {
             output_format: components["schemas"]["OutputFormat"];
             /**
              * Random
-             * @description Let the prompt writer complete the prompt
+             * @description Let the prompt writer complete the prompt; false once it has
              */
             random: boolean;
         };
@@ -632,7 +632,7 @@ export interface components {
             output_format?: components["schemas"]["OutputFormat"] | null;
             /**
              * Random
-             * @description Let the prompt writer complete the prompt
+             * @description Let the prompt writer complete the prompt; false once it has
              */
             random?: boolean | null;
         };
