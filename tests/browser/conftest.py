@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,14 @@ def launched() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    try:
-        with launched() as opened:
-            yield opened
-    except Error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(launched())
+        except Error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(MISSING)
+            pytest.skip(MISSING)
+        yield opened
 
 
 @pytest.fixture(scope="package")
