@@ -15,6 +15,7 @@ from limner.engine.messages import Health
 from limner.errors import StorageUnavailable
 from limner.params import submission
 from limner.prompting.double import PromptWriterDouble
+from limner.service.events import View
 from limner.service.service import Service
 from limner.store.job import Status
 from limner.store.store import Store
@@ -120,6 +121,33 @@ async def test_the_dispatcher_goes_on_when_the_record_fails_for_a_while(
     async with running(store, EngineDouble(step_s=0.001)) as service:
         made = await service.submit("ann", asked())
         assert await finished(service, "ann", made.job.id) is Status.SUCCEEDED
+    store.close()
+
+
+async def test_a_job_that_comes_while_the_queue_is_found_empty_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    claim = store.queue.claim
+    made: list[View] = []
+    async with running(store, EngineDouble(step_s=0.001)) as service:
+        loop = asyncio.get_running_loop()
+        first = await service.submit("ann", asked())
+        assert await finished(service, "ann", first.job.id) is Status.SUCCEEDED
+        await asyncio.sleep(0.3)
+
+        def overtaken(*of: object) -> object:
+            found = claim(*of)  # type: ignore[arg-type]
+            if not found and not made:
+                submitting = asyncio.run_coroutine_threadsafe(service.submit("ben", asked()), loop)
+                made.append(submitting.result(10))
+            return found
+
+        monkeypatch.setattr(store.queue, "claim", overtaken)
+        service._dispatcher.submitted()
+        while not made:
+            await asyncio.sleep(0.01)
+        assert await finished(service, "ben", made[0].job.id) is Status.SUCCEEDED
     store.close()
 
 

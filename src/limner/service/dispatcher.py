@@ -150,16 +150,18 @@ class Dispatcher:
             return
         below = min((w.tag for w in self._works.values() if w.waiting), default=None)
         self._claiming = True
+        looked_everywhere = False
+        self._may_have_queued = False  # before looking: what is submitted meanwhile must be seen
         try:
             claimed = await run_sync(self._queue.claim, room, below)
+            looked_everywhere = not claimed and below is None
             for job in claimed:
                 if job.id not in self._dropped:
                     self._works[job.id] = Work(job, job.missing())
         finally:
             self._claiming = False
             self._dropped.clear()
-        if not claimed and below is None:
-            self._may_have_queued = False
+            self._may_have_queued |= not looked_everywhere
 
     def _begin(self, work: Work) -> None:
         if not work.begun:
