@@ -156,7 +156,14 @@ GenerationSubmission: type[BaseModel] = create_model(
 
 _MESSAGES = {
     "extra_forbidden": "is not known here; leave it out",
+    "enum": "{value} is not known; use {limit}",
+    "float_parsing": "{value} is not a number",
+    "greater_than_equal": "{value} is too small; use {limit} or more",
+    "int_from_float": "{value} is not a whole number",
+    "int_parsing": "{value} is not a whole number",
+    "less_than_equal": "{value} is too large; use {limit} or less",
     "missing": "is missing",
+    "string_too_long": "is too long; use at most {limit} characters",
     "string_unicode": "is not valid text: half of a surrogate pair stands alone",
 }
 
@@ -170,7 +177,8 @@ def field_error(detail: ErrorDetails, skip: int = 0) -> FieldError:
     if isinstance(value, str):  # half a surrogate pair cannot be written back as UTF-8
         value = value.encode("utf-8", "replace").decode()
         value = value[:100] + "…" if len(value) > 100 else value
-    message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    words = _MESSAGES.get(detail["type"])
+    message = words.format(value=value, limit=limit) if words else detail["msg"].removeprefix("Value error, ")
     return FieldError(field, message, value, limit if isinstance(limit, str | int | float) else None)
 
 
