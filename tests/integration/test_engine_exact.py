@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,19 @@ def run(loaded: StableDiffusion, requests: list[ImageRequest]) -> dict[str, Pixe
     return {event.request_id: event.pixels for event in events if isinstance(event, Finished)}
 
 
-def reference(folder: Path, params: GenerationParams) -> Pixels:
+@cache
+def pipeline_of(folder: Path) -> Any:
     pipeline = StableDiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline, pipeline.scheduler.config
+
+
+def reference(folder: Path, params: GenerationParams) -> Pixels:
+    pipeline, config = pipeline_of(folder)
     changes: dict[str, Any] = {"use_karras_sigmas": True} if params.schedule is Schedule.KARRAS else {}
     if params.schedule is Schedule.TRAILING:
         changes = {"timestep_spacing": "trailing"}
-    pipeline.scheduler = DIFFUSERS[params.sampler].from_config(pipeline.scheduler.config, **changes)
+    pipeline.scheduler = DIFFUSERS[params.sampler].from_config(config, **changes)
     result = pipeline(
         params.prompt,
         negative_prompt=params.negative_prompt,

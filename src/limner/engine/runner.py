@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # Above this time for one row a processor gains nothing from more rows, and finishing one picture is better.
 SLOW_ROW_S = 0.5
 SLOW_ROWS = 2
+KEPT_BATCHES = 24
 
 
 class OutOfMemory(Exception):
@@ -24,7 +25,7 @@ class OutOfMemory(Exception):
 
 
 class Runner:
-    """`models` by name. Batches are kept for every shape and size that was needed."""
+    """`models` by name. The buffers of the latest shapes and sizes are kept."""
 
     def __init__(self, models: Mapping[str, StableDiffusion]) -> None:
         self._models = models
@@ -81,11 +82,18 @@ class Runner:
         group = requests[0].group
         size = bucket_of(sum(running.ticket.rows for running in requests))
         try:
-            if (group, size) not in self._batches:
-                self._batches[group, size] = Batch(self._models[group.model], group.shape, size)
-            self._batches[group, size].run(requests)
+            self._batch(group, size).run(requests)
         except RuntimeError as error:
             raise _as_memory(error) from error
+
+    def _batch(self, group: Group, size: int) -> Batch:
+        batch = self._batches.pop((group, size), None)
+        if batch is None:
+            batch = Batch(self._models[group.model], group.shape, size)
+        self._batches[group, size] = batch  # last in the row, so that the first is the longest unused
+        if len(self._batches) > KEPT_BATCHES:
+            del self._batches[next(iter(self._batches))]
+        return batch
 
     def decode(self, running: RunningRequest) -> torch.Tensor:
         """Pixels `(H, W, 3)`, uint8. Raises `OutOfMemory`, `EngineFailed`."""
