@@ -72,12 +72,18 @@ def save(page: Page, name: str) -> None:
     page.evaluate("document.activeElement.blur(); scrollTo({ top: 0, behavior: 'instant' })")
     page.wait_for_timeout(1000)  # until what fades has faded
     page.screenshot(path=IMAGES / name)
-    if (IMAGES / name).stat().st_size > MOST_BYTES:
-        with Image.open(IMAGES / name) as taken:
-            full = taken.convert("RGB")
-        palette = full.quantize(256, kmeans=1)
-        full.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(IMAGES / name, optimize=True)
+    lighten(IMAGES / name)
     print(f"{IMAGES / name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
+
+
+def lighten(path: Path) -> None:
+    """Fewer colours where the file is too large, dithered if that is light enough."""
+    with Image.open(path) as taken:
+        full = taken.convert("RGB")
+    palette = full.quantize(256, kmeans=1)
+    for dither in (Image.Dither.FLOYDSTEINBERG, Image.Dither.NONE):
+        if path.stat().st_size > MOST_BYTES:
+            full.quantize(palette=palette, dither=dither).save(path, optimize=True)
 
 
 if __name__ == "__main__":
