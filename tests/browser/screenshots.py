@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots` takes the README's pictures of the page into docs/images/.
+"""`python -m tests.browser.screenshots` takes the README's picture of the page: docs/images/page.png.
 
 Needs `make serve` to have run once, and Chromium; the server it starts is its own and empty at first.
 """
@@ -6,13 +6,10 @@ Needs `make serve` to have run once, and Chromium; the server it starts is its o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.browser.actions import easel, prompt_bar
 from tests.browser.conftest import launched
@@ -38,27 +35,12 @@ def main() -> None:
         RunningServer(Path(folder) / "data") as server,
         launched() as b,
     ):
-        with opened(b, server.url, 1440, 1330) as page:
-            for prompt in (*GALLERY, HERO):
-                paint(page, prompt)
-            save(page, "page.png")
-        with opened(b, server.url, 1440, 1330, "dark") as page:
-            paint(page, HERO)
-            save(page, "page-dark.png")
-        with opened(b, server.url, 390, 844) as page:
-            paint(page, GALLERY[-1])
-            save(page, "phone.png")
-
-
-@contextmanager
-def opened(
-    browser: Browser, url: str, width: int, height: int, scheme: Literal["light", "dark"] = "light"
-) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page = context.new_page()
-    page.goto(url)
-    yield page
-    context.close()
+        context = b.new_context(viewport={"width": 1440, "height": 1330}, color_scheme="light")
+        page = context.new_page()
+        page.goto(server.url)
+        for prompt in (*GALLERY, HERO):
+            paint(page, prompt)
+        save(page, "page.png")
 
 
 def paint(page: Page, prompt: str) -> None:
