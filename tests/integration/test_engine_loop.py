@@ -89,6 +89,20 @@ def test_out_of_memory_halves_the_batch_and_every_picture_is_the_same(
         assert np.abs(theirs.pixels.astype(int) - mine.pixels.astype(int)).max() <= 2
 
 
+def test_a_large_model_on_a_processor_finishes_one_picture_rather_than_many_slowly(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded, "parameters", 860_000_000_000)
+    loop = StepLoop({"tiny": loaded})
+    for i in range(3):
+        loop.add(asked(model, str(i), guidance_scale=5.0))
+    events = drained(loop)
+    finished = [event.request_id for event in events if isinstance(event, Finished)]
+    assert finished == ["0", "1", "2"]
+    moved = [event.request_id for event in events if isinstance(event, Progress)]
+    assert moved == ["0"] * 4 + ["1"] * 4 + ["2"] * 4
+
+
 def test_what_does_not_fit_alone_fails_with_the_reason_and_the_others_go_on(model: LocalModel) -> None:
     cramped = Cramped(model.folder, dtype="float32")
     cramped.rows = 1

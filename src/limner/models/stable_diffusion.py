@@ -32,7 +32,10 @@ class LatentShape:
 
 
 class StableDiffusion:
-    """One loaded model. Its methods run on one thread; latents, embeddings and answers are float32."""
+    """One loaded model. Its methods run on one thread; latents, embeddings and answers are float32.
+
+    `parameters`: how many numbers its denoising network has.
+    """
 
     def __init__(self, folder: Path, device: str = "cpu", dtype: Dtype = "auto") -> None:
         """Load from a diffusers folder that `catalog.check` accepted."""
@@ -41,6 +44,7 @@ class StableDiffusion:
         index = _json(folder / "model_index.json")
         decoder = AutoencoderTiny if index["vae"][1] == "AutoencoderTiny" else AutoencoderKL
         self._unet = self._part(UNet2DConditionModel, folder / "unet", low_cpu_mem_usage=False)
+        self.parameters: int = self._unet.num_parameters()
         self._vae = self._part(decoder, folder / "vae", low_cpu_mem_usage=False)
         self._text_encoder = self._part(CLIPTextModel, folder / "text_encoder")
         self._tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
