@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -95,6 +96,15 @@ async def test_stopped_child_is_noticed_by_its_silence_and_replaced() -> None:
         os.kill(first, signal.SIGSTOP)
         assert await life.end() == "no sign of life for 2 s"
         assert (await life.next())[1] != first
+
+
+async def test_child_outlives_a_pause_of_its_parents_event_loop() -> None:
+    async with child(heartbeat_timeout_s=2.0) as (process, life):
+        _, first = await life.next()
+        time.sleep(2.5)
+        await asyncio.sleep(0.1)
+        assert process.pid == first
+        assert life.exits.empty()
 
 
 async def test_child_ends_when_its_parent_is_killed() -> None:

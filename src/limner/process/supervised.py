@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # processor, and a spinning thread takes it from the one that is waited for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
+SILENCES = 2
 BUFFER_BYTES = 16 * 2**20  # a picture of 2048 pixels square arrives without the reader pausing the socket
 
 
@@ -47,6 +48,7 @@ class SupervisedProcess:
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._heard = False
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -116,16 +118,30 @@ class SupervisedProcess:
         return reason or (f"killed by signal {-code}" if code and code < 0 else f"exit status {code}")
 
     async def _listen(self, reader: asyncio.StreamReader) -> str:
+        """Pass messages on until the child is gone or silent. Returns the reason, if the child gave one."""
+        reading = asyncio.create_task(self._read(reader))
+        silences = 0
+        try:
+            # More than one silence in a row: the first may be this event loop's own, with messages waiting.
+            while silences < SILENCES:
+                self._heard = False
+                done, _ = await asyncio.wait({reading}, timeout=self._heartbeat_timeout_s / SILENCES)
+                if done:
+                    await asyncio.sleep(0.05)  # let the exit status arrive before we look at it
+                    return reading.result()
+                silences = 0 if self._heard else silences + 1
+        finally:
+            reading.cancel()
+        return f"no sign of life for {self._heartbeat_timeout_s:.0f} s"
+
+    async def _read(self, reader: asyncio.StreamReader) -> str:
         reason = ""
         while True:
             try:
-                async with asyncio.timeout(self._heartbeat_timeout_s):
-                    message = await frames.read(reader)
-            except TimeoutError:
-                return f"no sign of life for {self._heartbeat_timeout_s:.0f} s"
+                message = await frames.read(reader)
             except (asyncio.IncompleteReadError, ConnectionError):
-                await asyncio.sleep(0.05)  # let the exit status arrive before we look at it
                 return reason
+            self._heard = True
             if isinstance(message, Crashed):
                 reason = message.reason
             elif not isinstance(message, Heartbeat):
