@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from limner.engine.child import chosen_device
 from limner.engine.loop import StepLoop
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
-from limner.engine.child import chosen_device
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel, open_model
 from limner.models.stable_diffusion import StableDiffusion

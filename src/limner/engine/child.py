@@ -18,7 +18,7 @@ LEAST_SLOTS = 4
 
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
-    """The entry for `SupervisedProcess`; never returns. Raises `ModelUnusable` when a model cannot be loaded."""
+    """The entry for `SupervisedProcess`. Raises `ModelUnusable` when a model cannot be loaded."""
     transformers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     if start.threads:
