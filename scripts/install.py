@@ -1,4 +1,4 @@
-"""Set Limner up in this checkout: virtual environment, pinned dependencies, website. Repeats only what changed.
+"""Set Limner up in this checkout: virtual environment, pinned packages, website. Repeats only what changed.
 
 Usage: install.py [--dev] [--torch auto|cpu|cuda]. Needs nothing but the standard library.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import socket
@@ -74,9 +75,9 @@ def test_a_job_accepted_before_a_kill_finishes_after_the_restart(tmp_path: Path)
     with RunningServer(tmp_path / "data") as server:
         jobs = [
             httpx.post(
-                f"{server.url}/api/generations", json=PICTURE | {"num_inference_steps": 60, "num_images": 2}
+                f"{server.url}/api/generations", json=PICTURE | {"num_inference_steps": 40, "num_images": 2}
             ).headers["Location"]
-            for _ in range(4)
+            for _ in range(3)
         ]
         time.sleep(0.5)
         server.signal(signal.SIGKILL)
@@ -99,7 +100,7 @@ def test_sigterm_ends_the_server_at_once_with_a_stream_open(tmp_path: Path) -> N
 
 
 def test_engine_killed_under_a_running_job_costs_only_time(server: RunningServer) -> None:
-    job = httpx.post(f"{server.url}/api/generations", json=PICTURE | {"num_inference_steps": 80}).headers[
+    job = httpx.post(f"{server.url}/api/generations", json=PICTURE | {"num_inference_steps": 40}).headers[
         "Location"
     ]
     while httpx.get(absolute(server, job)).json()["status"] == "queued":
@@ -139,9 +140,13 @@ def test_a_taken_port_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_a_folder_of_pickles_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    (folder / "unet").mkdir(parents=True)
-    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x02.")
+    parts = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
+    index = {part: ["diffusers", name] for part, name in parts.items()}
+    for part in parts:
+        (folder / part).mkdir(parents=True)
+        (folder / part / "config.json").write_text("{}")
+        (folder / part / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"} | index))
     ended = limner("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), "--model", str(folder))
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1, ended.stderr

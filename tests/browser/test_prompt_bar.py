@@ -36,6 +36,9 @@ def test_a_random_prompt_streams_in_and_can_be_edited_and_painted(page: Page) ->
     prompt_bar(page).press("End")
     prompt_bar(page).press_sequentially(" at night")
     expect(prompt_bar(page)).to_have_value(f"{written} at night")
+    page.get_by_role("button", name="Random prompt").click()
+    expect(page.get_by_role("button", name="Random prompt")).to_be_visible()
+    assert prompt_bar(page).input_value().startswith(f"{written} at night")  # a person's words stay
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text(IN_TIME)).to_be_visible()
 
