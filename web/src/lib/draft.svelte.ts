@@ -77,14 +77,17 @@ class Draft {
     this.set('model', model)
   }
 
+  /** Back to the model's own values; the model stays. */
   reset(): void {
-    this.overrides = {}
+    const { model } = this.overrides
+    this.overrides = model && this.model?.name === model ? { model } : {}
     this.errors = {}
   }
 
   /** Take a whole set of parameters over. */
   take({ prompt, ...settings }: GenerationSubmission): void {
-    this.reset()
+    this.overrides = {}
+    this.errors = {}
     this.prompt = prompt ?? ''
     if (server.capabilities?.models.some(({ name }) => name === settings.model)) this.choose(settings.model!)
     for (const [name, value] of Object.entries(settings))

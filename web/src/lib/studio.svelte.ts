@@ -11,7 +11,7 @@ export interface Picture {
 }
 
 const PAGE = 24
-const STREAMS = 3 // a browser opens six connections to a server, and this page needs some for other things
+const STREAMS = 2 // a browser opens six connections to a server, for all of its tabs together
 const never = new AbortController().signal
 
 /** All paintings of this person that the page knows, newest first. */
@@ -39,8 +39,8 @@ class Studio {
 
   /** The next page of the record. */
   async more(): Promise<void> {
-    const known = new Set(this.paintings.map((painting) => painting.id))
     const page = await api.generations(PAGE, this.nextCursor)
+    const known = new Set(this.paintings.map((painting) => painting.id))
     this.nextCursor = page.next_cursor
     this.paintings.push(...page.items.filter((item) => !known.has(item.id)).map(Painting.of))
     this.#follow()

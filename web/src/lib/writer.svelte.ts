@@ -11,7 +11,7 @@ class Writer {
   note = $state('')
   #stop: AbortController | null = null
   #given = '' // what the person had typed before the writer's last words
-  #written = '' // what stood there when the writer ended
+  #written = '' // what the writer left there; when something else stands there, a person changed it
 
   /**
    * Continue what is typed, piece by piece; true when it came to its end.
@@ -21,7 +21,6 @@ class Writer {
     this.stop()
     const stop = (this.#stop = new AbortController())
     if (draft.prompt !== this.#written) this.#given = draft.prompt
-    draft.prompt = this.#given
     delete draft.errors['prompt']
     this.writing = true
     this.note = ''
@@ -34,7 +33,6 @@ class Writer {
       return false
     } finally {
       if (this.#stop === stop) {
-        this.#written = draft.prompt
         this.writing = false
         this.note = ''
       }
@@ -43,22 +41,25 @@ class Writer {
 
   stop(): void {
     this.#stop?.abort()
-    if (this.writing) this.#written = draft.prompt
     this.writing = false
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
-    draft.prompt = this.#given
+    this.#put(this.#given)
     const request = { text: this.#given, model: draft.overrides.model ?? null }
     for await (const event of api.write(request, signal)) {
       signal.throwIfAborted()
       this.note = ''
       if (event.name === 'token') {
-        draft.prompt += event.data.text
+        this.#put(draft.prompt + event.data.text)
         await pause(PACE_MS, signal)
-      } else if (event.name === 'done') draft.prompt = event.data.text
+      } else if (event.name === 'done') this.#put(event.data.text)
       else throw new Refused(event.data, null)
     }
+  }
+
+  #put(text: string): void {
+    draft.prompt = this.#written = text
   }
 
   #fail(error: unknown): void {
