@@ -105,7 +105,7 @@ def train(work: Path, steps: int, batch: int, shards: int, learning_rate: float,
             made = model.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample
         loss = picture_loss(made.float(), drawn) + 1e-3 * latents.float().square().mean()
         model.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()

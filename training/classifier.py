@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +19,23 @@ from training.pool import to_model
 from training.scenes import COLORS, SETTINGS, SUBJECTS, Scene, Subject
 from training.work import load_checkpoint, pick_device, save_checkpoint
 
-JUDGED_PX: Final = 96
+JUDGED_PX: Final = 64
 HEADS: Final = {"subject": list(SUBJECTS), "color": list(COLORS), "setting": list(SETTINGS)}
-DRAWN: Final = 9_000
-EPOCHS: Final = 8
+DRAWN: Final = 6_000
+EPOCHS: Final = 6
 
 
 class Classifier(nn.Module):
-    """(B, 3, 96, 96) from -1 to 1, to the logits of every head."""
+    """(B, 3, 64, 64) from -1 to 1, to the logits of every head."""
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (3, 32, 64, 96, 128)
+        widths = (3, 24, 48, 96, 128)
         self.layers = nn.Sequential()
         for narrow, wide in pairwise(widths):
-            self.layers.extend(
-                (nn.Conv2d(narrow, wide, 3, padding=1), nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(2))
-            )
+            self.layers.extend((nn.Conv2d(narrow, wide, 3, 2, padding=1), nn.BatchNorm2d(wide), nn.ReLU()))
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(128 * 6 * 6, len(names)) for name, names in HEADS.items()}
+            {name: nn.Linear(128 * 4 * 4, len(names)) for name, names in HEADS.items()}
         )
 
     def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -53,17 +51,22 @@ def to_judge(pictures: torch.Tensor) -> torch.Tensor:
     )
 
 
-def draw_labelled(count: int, seed: int) -> tuple[NDArray[np.uint8], dict[str, torch.Tensor]]:
-    """Drawn pictures of one subject each, of any combination, and the index of each head's name."""
+def names_in(scene: Scene) -> tuple[str | None, ...]:
+    """What the heads should say of a scene: its first subject's name and colour, and its setting."""
+    return scene.subjects[0].name, scene.subjects[0].color, scene.setting
+
+
+def draw_to_judge(count: int, seed: int) -> tuple[NDArray[np.uint8], list[Scene]]:
+    """Drawn pictures of one subject each, of any combination, held out or not, and their scenes."""
     rng = random.Random(seed)
-    combinations = list(product(*(range(len(names)) for names in HEADS.values())))
-    chosen = [rng.choice(combinations) for _ in range(count)]
-    pictures = []
-    for subject, color, setting in tqdm(chosen, "draw to judge", mininterval=5):
-        thing = Subject(HEADS["subject"][subject], HEADS["color"][color])
-        pictures.append(draw(Scene((thing,), setting=HEADS["setting"][setting]), JUDGED_PX, rng))
-    labels = torch.tensor(chosen)
-    return np.stack(pictures), {name: labels[:, i] for i, name in enumerate(HEADS)}
+    scenes = [
+        Scene(
+            (Subject(rng.choice(list(SUBJECTS)), rng.choice(list(COLORS))),), None, rng.choice(list(SETTINGS))
+        )
+        for _ in range(count)
+    ]
+    drawn = [draw(scene, JUDGED_PX, rng) for scene in tqdm(scenes, "draw to judge", mininterval=5)]
+    return np.stack(drawn), scenes
 
 
 def train_classifier(work: Path) -> Classifier:
@@ -74,16 +77,21 @@ def train_classifier(work: Path) -> Classifier:
         model.load_state_dict(state)
         return model.eval()
     torch.manual_seed(0)
-    drawn, labels = draw_labelled(DRAWN, seed=1)
+    drawn, scenes = draw_to_judge(DRAWN, seed=1)
     pictures = to_model(drawn)
-    batches = [batch for _ in range(EPOCHS) for batch in torch.randperm(DRAWN).split(64)]
+    said = zip(*map(names_in, scenes), strict=True)
+    labels = {
+        head: torch.tensor([HEADS[head].index(name) for name in names if name])
+        for head, names in zip(HEADS, said, strict=True)
+    }
+    batches = [batch for _ in range(EPOCHS) for batch in torch.randperm(DRAWN).reshape(-1, 60)]
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=len(batches))
     for batch in tqdm(batches, "train the judge", mininterval=5):
         answers = model(_worn(pictures[batch]).to(device))
         loss = sum(F.cross_entropy(answers[name], labels[name][batch].to(device)) for name in HEADS)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[union-attr, no-untyped-call]
+        loss.backward()  # type: ignore[union-attr]
         optimizer.step()
         schedule.step()
     save_checkpoint(model.state_dict(), work / "classifier.pt")
@@ -98,8 +106,10 @@ def _worn(pictures: torch.Tensor) -> torch.Tensor:
     return mixed + 0.05 * torch.randn_like(mixed)
 
 
-def judge(model: Classifier, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The index (B,) of each head's name, for pictures (B, 3, H, W) from -1 to 1."""
+def judge(model: Classifier, pictures: torch.Tensor) -> list[Scene]:
+    """What the judge sees in each of the pictures (B, 3, H, W) from -1 to 1."""
     with torch.inference_mode():
         answers = model(to_judge(pictures).to(next(model.parameters()).device))
-    return {name: logits.argmax(1).cpu() for name, logits in answers.items()}
+    indices = zip(*(answers[head].argmax(1).tolist() for head in HEADS), strict=True)
+    named = [[names[i] for names, i in zip(HEADS.values(), row, strict=True)] for row in indices]
+    return [Scene((Subject(name, color),), setting=setting) for name, color, setting in named]

@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from training.classifier import HEADS, draw_labelled, judge, train_classifier
+from training.classifier import HEADS, draw_to_judge, judge, names_in, train_classifier
 from training.export import GUIDANCE_SCALE, STARTER
 from training.pool import to_model
 from training.scenes import Scene, caption, held_out_scenes, parse, plain_caption, sample_scene
@@ -66,38 +66,30 @@ def sheet(pictures: torch.Tensor, captions: list[str], path: Path) -> None:
     page.save(path)
 
 
+def shares_right(seen: list[Scene], meant: list[Scene]) -> list[float]:
+    """For each head of the judge, in how many of the pictures it sees what was meant."""
+    pairs = zip(map(names_in, seen), map(names_in, meant), strict=True)
+    right = [[a == b for a, b in zip(*pair, strict=True)] for pair in pairs]
+    return [float(share) for share in np.mean(right, axis=0)]
+
+
 def evaluate(work: Path, folder: Path, count: int, steps: int, guidance: float) -> None:
-    """Print the share of right subjects, colours and settings, beside the judge's own on drawn pictures."""
+    """Print the shares of right subjects, colours and settings, beside the judge's own on drawn pictures."""
     classifier = train_classifier(work)
-    drawn, truth = draw_labelled(600, seed=2)
-    own = {
-        name: (guess == truth[name]).float().mean()
-        for name, guess in judge(classifier, to_model(drawn)).items()
-    }
+    drawn, drawn_scenes = draw_to_judge(600, seed=2)
+    own = shares_right(judge(classifier, to_model(drawn)), drawn_scenes)
     prompts = held_out_prompts(count)
-    texts = [text for text, _ in prompts]
+    texts, scenes = [text for text, _ in prompts], [scene for _, scene in prompts]
     made = make(folder, texts, steps, guidance)
-    guesses = judge(classifier, made)
-    asked = {
-        "subject": [scene.subjects[0].name for _, scene in prompts],
-        "color": [scene.subjects[0].color for _, scene in prompts],
-        "setting": [scene.setting for _, scene in prompts],
-    }
+    seen = judge(classifier, made)
     print(f"{count} held-out prompts, {steps} steps, guidance {guidance:g}")
-    print(
-        "| right       |  made | drawn (the judge's own) |\n| ----------- | ----- | ----------------------- |"
-    )
-    for name, names in HEADS.items():
-        right = [
-            names[guess] == wanted for guess, wanted in zip(guesses[name].tolist(), asked[name], strict=True)
-        ]
-        print(f"| {name:<11} | {np.mean(right):5.1%} | {own[name]:23.1%} |")
-    seen = [f"{HEADS['color'][c]} {HEADS['subject'][s]}, {HEADS['setting'][w]}" for s, c, w in zip(
-        *(guesses[name].tolist() for name in HEADS), strict=True)]  # fmt: skip
-    for i, (text, scene) in enumerate(prompts):
-        wanted = f"{scene.subjects[0].color} {scene.subjects[0].name}, {scene.setting}"
-        if seen[i] != wanted:
-            print(f"  asked: {text!r}, seen: {seen[i]}")
+    print("| right   |  made | drawn (the judge's own) |")
+    print("| ------- | ----- | ----------------------- |")
+    for head, share, best in zip(HEADS, shares_right(seen, scenes), own, strict=True):
+        print(f"| {head:<7} | {share:5.1%} | {best:23.1%} |")
+    for text, scene, other in zip(texts, scenes, seen, strict=True):
+        if names_in(scene) != names_in(other):
+            print(f"  asked: {text!r}, seen: {plain_caption(other)!r}")
     sheets = work / "sheets"
     for start in range(0, count, 25):
         sheet(made[start : start + 25], texts[start : start + 25], sheets / f"held-out-{start:03d}.png")

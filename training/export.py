@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
@@ -15,8 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from training.autoencoder import build_autoencoder
 from training.denoiser import Denoiser, build_scheduler
-from training.pool import draw_shard, to_model
-from training.scenes import COLORS, RELATIONS, SETTINGS, SIZES, STYLES, SUBJECTS, known_words
+from training.draw import draw
+from training.pool import to_model
+from training.scenes import COLORS, RELATIONS, SETTINGS, SIZES, STYLES, SUBJECTS, known_words, sample_scene
 from training.tokenizer import build_tokenizer
 from training.work import PICTURE_PX, add_work_flag, load_checkpoint
 
@@ -47,7 +50,8 @@ def latent_rgb(autoencoder: AutoencoderTiny, scale: float) -> list[list[float]]:
 
     Colours run from -1 to 1, as the decoder's do.
     """
-    pictures = to_model(draw_shard(-1)[0][:128])
+    rng = random.Random(0)
+    pictures = to_model(np.stack([draw(sample_scene(rng), PICTURE_PX, rng) for _ in range(96)]))
     with torch.inference_mode():
         latents = autoencoder.encode(pictures).latents * scale
     side = PICTURE_PX // latents.shape[-1]

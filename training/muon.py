@@ -29,9 +29,11 @@ class Muon(torch.optim.Optimizer):
             for weights in alike.values():
                 updates = []
                 for weight in weights:
+                    gradient = weight.grad
+                    assert gradient is not None
                     momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                    momentum.lerp_(weight.grad, 1 - group["momentum"])
-                    updates.append(weight.grad.lerp(momentum, group["momentum"]).flatten(1))
+                    momentum.lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(momentum, group["momentum"]).flatten(1))
                 rows, columns = updates[0].shape
                 rate = group["lr"] * max(1.0, rows / columns) ** 0.5
                 for weight, update in zip(weights, orthogonal(torch.stack(updates)), strict=True):
@@ -48,7 +50,8 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     for _ in range(5):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x.mT if tall else x
+    made: torch.Tensor = x.mT if tall else x
+    return made
 
 
 def build_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Makes the starter model, from drawing to evaluation. Run it again to go on where it stopped.
+# usage: training/run_starter.sh [WORK_FOLDER]; checkpoints and pools, about 3 GB, lie there.
+set -eu
+cd "$(dirname "$0")/.."
+work=${1:-${LIMNER_TRAINING_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/limner-training}}
+python=${PYTHON:-.venv/bin/python}
+export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what else runs here
+
+"$python" -m training.autoencoder --work "$work" --steps "${AUTOENCODER_STEPS:-3000}"
+"$python" -m training.pool --work "$work" --shards "${SHARDS:-80}"
+"$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-600000}"
+"$python" -m training.autoencoder --work "$work" --decoder-only --steps "${DECODER_STEPS:-1000}"
+"$python" -m training.export --work "$work"
+"$python" -m training.evaluate --work "$work"
