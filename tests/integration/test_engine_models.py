@@ -118,8 +118,8 @@ def empty(folder: Path) -> None:
     ("damage", "reason"),
     [
         (remove("model_index.json"), "not a diffusers folder"),
-        (remove("unet", "config.json"), "config.json is missing"),
-        (remove("scheduler", "scheduler_config.json"), "scheduler_config.json is missing"),
+        (remove("unet", "config.json"), "has no config.json"),
+        (remove("scheduler", "scheduler_config.json"), "has no scheduler_config.json"),
         (remove("unet", UNET.name), "no .safetensors file"),
         (only_pickles, "only pickled weights"),
         (renamed_pickle, "is a pickle under another name"),
@@ -154,7 +154,7 @@ def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"no folder .*/nowhere"):
         open_model(str(tmp_path / "nowhere"))
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelUnusable, match="is a file; give the diffusers folder"):
+    with pytest.raises(ModelUnusable, match="is a file; give the folder that holds model_index.json"):
         open_model(str(tmp_path / "model.safetensors"))
 
 

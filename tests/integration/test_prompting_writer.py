@@ -255,7 +255,7 @@ def _break(folder: Path, how: str) -> None:
         ("cut short", "corrupt or cut short"),
         ("pickled", "pickled weights"),
         ("llama", "is a llama"),
-        ("no config", "it has no config.json"),
+        ("no config", "has no config.json"),
         ("no tokenizer", "neither tokenizer.json nor vocab.json"),
         ("broken config", "cannot be read as JSON"),
     ],

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import limner
 from limner.errors import ModelUnusable
+from limner.models.folder import Source, read_json
 from limner.models.hub import download
 from limner.models.weights import check_weights
 from limner.params import ModelInfo, Sampler, Voice
@@ -23,7 +22,9 @@ WEIGHTED = {
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
     "text_encoder": ("CLIPTextModel",),
 }
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+SOURCE = Source(
+    STARTER, "model_index.json", "stabilityai/sd-turbo", re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+"), download
+)
 _SAMPLER_OF = {
     "DDIMScheduler": Sampler.DDIM,
     "EulerDiscreteScheduler": Sampler.EULER,
@@ -55,7 +56,7 @@ def open_models(references: Sequence[str]) -> tuple[LocalModel, ...]:
 
 def open_model(reference: str, default: bool = True) -> LocalModel:
     """Raises `ModelUnusable`."""
-    folder = _locate(reference)
+    folder = SOURCE.locate(reference)
     check(folder)
     name = STARTER if reference == STARTER else folder_name(reference)
     return LocalModel(describe(folder, name, default), folder)
@@ -67,25 +68,7 @@ def folder_name(reference: str) -> str:
 
 
 def _is_path(reference: str) -> bool:
-    return Path(reference).expanduser().exists() or not _HUB_ID.fullmatch(reference)
-
-
-def _locate(reference: str) -> Path:
-    if reference == STARTER:
-        folder = Path(limner.__file__).parent / "weights" / STARTER
-        if not folder.is_dir():
-            raise ModelUnusable(f"the starter model is not installed ({folder} is missing); reinstall limner")
-        return folder
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
-    if folder.is_file():
-        raise ModelUnusable(f"{reference} is a file; give the diffusers folder that holds model_index.json")
-    if _HUB_ID.fullmatch(reference):
-        return download(reference)
-    raise ModelUnusable(
-        f"no folder {reference}; give {STARTER}, a diffusers folder or a hub id such as owner/name"
-    )
+    return Path(reference).expanduser().exists() or not SOURCE.hub_id.fullmatch(reference)
 
 
 def cached() -> list[str]:
@@ -112,7 +95,7 @@ def check(folder: Path) -> None:
     """Raises `ModelUnusable` unless `folder` is a Stable Diffusion diffusers folder with sound weights."""
     if not (folder / "model_index.json").is_file():
         raise ModelUnusable(f"{folder} is not a diffusers folder: it has no model_index.json")
-    index = _read(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
     if pipeline not in PIPELINES:
         raise ModelUnusable(
@@ -122,19 +105,19 @@ def check(folder: Path) -> None:
         given = (index.get(part) or [None, None])[1]
         if given not in classes:
             raise ModelUnusable(f"{folder}: its {part} is a {given}; limner opens {' or '.join(classes)}")
-        _read(folder / part / "config.json")
+        read_json(folder / part / "config.json")
         check_weights(folder / part)
-    _read(folder / "scheduler" / "scheduler_config.json")
-    unet = _read(folder / "unet" / "config.json")
+    read_json(folder / "scheduler" / "scheduler_config.json")
+    unet = read_json(folder / "unet" / "config.json")
     if unet.get("in_channels", 4) != unet.get("out_channels", 4):
         raise ModelUnusable(f"{folder} is an inpainting or editing model; limner needs a text-to-image one")
 
 
 def describe(folder: Path, name: str, default: bool) -> ModelInfo:
     """What the model can do, from the JSON beside its weights; `limner.json` has the last word."""
-    unet, vae = _read(folder / "unet" / "config.json"), _read(folder / "vae" / "config.json")
-    scheduler = _read(folder / "scheduler" / "scheduler_config.json")
-    card = _read(folder / "limner.json") if (folder / "limner.json").exists() else {}
+    unet, vae = read_json(folder / "unet" / "config.json"), read_json(folder / "vae" / "config.json")
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    card = read_json(folder / "limner.json") if (folder / "limner.json").exists() else {}
     factor = vae_factor(vae)
     sample = unet.get("sample_size", 64)
     high, wide = sample if isinstance(sample, list | tuple) else (sample, sample)
@@ -172,15 +155,3 @@ def _is_few_step(scheduler: dict[str, Any], name: str) -> bool:
         scheduler.get("_class_name") == "LCMScheduler"
         or re.search(r"turbo|lightning|lcm", name, re.I) is not None
     )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelUnusable(f"{file} is missing; download the model again") from None
-    except (OSError, ValueError) as error:
-        raise ModelUnusable(f"{file} cannot be read as JSON ({error}); download the model again") from None
-    if not isinstance(value, dict):
-        raise ModelUnusable(f"{file} is not a JSON object; download the model again")
-    return value

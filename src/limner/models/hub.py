@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from limner.errors import ModelUnusable
@@ -19,19 +20,27 @@ def download(hub_id: str) -> Path:
 
     Without a network, one that was downloaded before is used. Raises `ModelUnusable`.
     """
-    folder = _snapshot(hub_id, [*_UNUSED, _HALF])
+    folder = snapshot(hub_id, _WANTED, [*_UNUSED, _HALF])
     if not list(folder.glob("unet/*.safetensors")):
         # Some publish half precision alone.
-        folder = _snapshot(hub_id, _UNUSED)
+        folder = snapshot(hub_id, _WANTED, _UNUSED)
     return folder
 
 
-def _snapshot(hub_id: str, ignored: list[str]) -> Path:
+def snapshot(hub_id: str, wanted: Sequence[str], ignored: Sequence[str]) -> Path:
+    """The files of a hub repository that match `wanted` and not `ignored`. Raises `ModelUnusable`."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=_WANTED, ignore_patterns=ignored))
+        return Path(snapshot_download(hub_id, allow_patterns=list(wanted), ignore_patterns=list(ignored)))
+    except HFValidationError as error:
+        raise ModelUnusable(f"{hub_id} is neither a folder nor a hub id: {error}") from None
     except RepositoryNotFoundError:
         raise ModelUnusable(
             f"the hub has no public model {hub_id}; check the name, or set HF_TOKEN for a private one"
