@@ -56,7 +56,8 @@ lock: python
 	@scripts/lock.sh $(PYTHON)
 
 python:
-	@test -n "$(PYTHON)" || { echo "limner: Python 3.11 or newer is needed and none was found; name one: make serve PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    || { echo "limner: Python 3.11 or newer is needed; name one: make serve PYTHON=/path/to/python3" >&2; exit 1; }
 
 clean:
 	rm -rf .venv dist web/node_modules src/limner/static
