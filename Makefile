@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: help serve install test test-all check format lock dist types clean python dev
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
 
 serve: install
 	@exec $(BIN)/limner serve $(ARGS)

@@ -154,7 +154,7 @@ def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"no folder .*/nowhere"):
         open_model(str(tmp_path / "nowhere"))
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelUnusable, match="is a file; give the folder that holds model_index.json"):
+    with pytest.raises(ModelUnusable, match="is a file; give the folder that holds"):
         open_model(str(tmp_path / "model.safetensors"))
 
 

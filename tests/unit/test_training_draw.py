@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("skia", reason="drawing needs the extra: pip install limner[training]")
+pytest.importorskip(
+    "skia", reason="drawing needs libGL and libEGL: apt install libgl1 libegl1", exc_type=ImportError
+)
 
 from training.draw import RGB, draw
 from training.scenes import COLORS, SETTINGS, SUBJECTS, Scene, Subject
