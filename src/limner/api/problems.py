@@ -21,6 +21,7 @@ from limner.errors import (
     LimnerError,
     NotFound,
     NotReady,
+    PromptWriterFailed,
     StorageUnavailable,
     TooLarge,
 )
@@ -39,6 +40,7 @@ _STATUS: dict[type[LimnerError], int] = {
     Busy: 429,
     NotReady: 503,
     StorageUnavailable: 503,
+    PromptWriterFailed: 503,
 }
 
 # What every route may answer instead, for the schema.
