@@ -14,16 +14,16 @@ from limner.process.supervised import SupervisedProcess
 ROUNDS = 30
 
 
-def answer(size_px: int, inbox: Inbox, send: Send) -> None:
+def answer(_: object, inbox: Inbox, send: Send) -> None:
     """The child: each message is answered with a picture of that size."""
     while True:
-        size_px = inbox.wait()
+        size_px: int = inbox.wait()
         send(np.zeros((size_px, size_px, 3), dtype=np.uint8) if size_px else None)
 
 
 async def main() -> None:
     got: asyncio.Queue[object] = asyncio.Queue()
-    process = SupervisedProcess("bench.pipe:answer", 0, on_message=got.put_nowait, on_exit=print)
+    process = SupervisedProcess("bench.pipe:answer", None, on_message=got.put_nowait, on_exit=print)
     await process.start()
     while process.pid is None:
         await asyncio.sleep(0.01)

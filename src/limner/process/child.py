@@ -55,14 +55,14 @@ class Inbox:
     def put(self, message: Any) -> None:
         self._messages.put(message)
 
-    def wait(self, timeout_s: float | None = None) -> Any | None:
+    def wait(self, timeout_s: float | None = None) -> Any:
         """The next message, or None when `timeout_s` passes first."""
         try:
             return self._messages.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
-    def poll(self) -> Any | None:
+    def poll(self) -> Any:
         """The next message, or None when there is none now."""
         try:
             return self._messages.get_nowait()
