@@ -81,12 +81,15 @@ def train(work: Path, steps: int, batch: int, shards: int, learning_rate: float,
     """
     device = pick_device()
     model = build_autoencoder().to(device, memory_format=torch.channels_last)
+    model.encoder.requires_grad_(not decoder_only)
     trained = model.decoder if decoder_only else model
     optimizers = build_optimizers(trained, learning_rate, 0.1 * learning_rate)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     done, phase = 0, "decoder" if decoder_only else "all"
     if state := load_checkpoint(work / "autoencoder.pt"):
         model.load_state_dict(state["model"])
+        if state["phase"] == "decoder" and not decoder_only:
+            return  # the latents are settled: a denoiser may stand on them
         if state["phase"] == phase:
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
