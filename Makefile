@@ -10,7 +10,7 @@ ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help serve install test test-all check format lock dist types clean python dev
+.PHONY: help serve install test test-all check evaluate format lock dist types clean python dev
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
@@ -41,6 +41,10 @@ check: dev
 format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Does the starter model draw what held-out prompts ask for? Prints the table of its card.
+evaluate: dev
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training.evaluate $(ARGS)
 
 # The wheel, with the website and the weights inside.
 dist: dev

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.muon import build_optimizers
-from training.pool import picture_shards, to_model
+from training.pictures import picture_shards, to_model
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
 LATENT_CHANNELS = 8

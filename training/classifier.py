@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from training.draw import draw
-from training.pool import to_model
+from training.pictures import to_model
 from training.scenes import COLORS, SETTINGS, SUBJECTS, Scene, Subject
 from training.work import load_checkpoint, pick_device, save_checkpoint
 

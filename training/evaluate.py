@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from training.classifier import HEADS, draw_to_judge, judge, names_in, train_classifier
 from training.export import GUIDANCE_SCALE, STARTER
-from training.pool import to_model
+from training.pictures import to_model
 from training.scenes import Scene, caption, held_out_scenes, parse, plain_caption, sample_scene
 from training.work import add_work_flag
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from training.autoencoder import build_autoencoder
 from training.denoiser import Denoiser, build_scheduler
 from training.draw import draw
-from training.pool import to_model
+from training.pictures import to_model
 from training.scenes import COLORS, RELATIONS, SETTINGS, SIZES, STYLES, SUBJECTS, known_words, sample_scene
 from training.tokenizer import build_tokenizer
 from training.work import PICTURE_PX, add_work_flag, load_checkpoint
