@@ -20,7 +20,7 @@ from limner.service.service import Service
 from limner.store.store import Store
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]
+class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

@@ -92,7 +92,7 @@ async def list_generations(
 
 
 @router.get("/{id}")
-async def read_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:  # noqa: A002
+async def read_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
     return answers.generation(await service.view(person, id), base_url)
 
 
@@ -103,7 +103,7 @@ async def read_generation(id: Id, service: App, person: Person, base_url: BaseUR
     responses={200: {"description": "Server-sent events", "content": _EVENTS}},
 )
 async def follow_generation(
-    id: Id,  # noqa: A002
+    id: Id,
     service: App,
     person: Person,
     base_url: BaseURL,
@@ -118,13 +118,13 @@ async def follow_generation(
 
 
 @router.post("/{id}/cancel")
-async def cancel_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:  # noqa: A002
+async def cancel_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
     """Free its slots at the next step. What is over already stays as it is."""
     return answers.generation(await service.cancel(person, id), base_url)
 
 
 @router.delete("/{id}", status_code=204)
-async def delete_generation(id: Id, service: App, person: Person) -> None:  # noqa: A002
+async def delete_generation(id: Id, service: App, person: Person) -> None:
     """Remove it and its pictures; if it still runs, it is cancelled."""
     await service.delete(person, id)
 

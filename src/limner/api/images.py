@@ -30,9 +30,9 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 )
 async def read_image(
     request: Request,
-    id: str,  # noqa: A002
+    id: str,
     service: App,
-    format: Annotated[OutputFormat | None, Query(description="Convert; default: as generated")] = None,  # noqa: A002
+    format: Annotated[OutputFormat | None, Query(description="Convert; default: as generated")] = None,
     download: Annotated[bool, Query(description="Save instead of show")] = False,
 ) -> Response:
     """The picture. Whoever has its URL may see it."""
@@ -52,7 +52,7 @@ async def read_image(
         304: {"description": "The copy the caller has is good"},
     },
 )
-async def read_thumbnail(request: Request, id: str, service: App) -> Response:  # noqa: A002
+async def read_thumbnail(request: Request, id: str, service: App) -> Response:
     """The picture at most 320 pixels wide and high."""
     etag = f'"{id}-thumbnail"'
     if _known(request, etag):

@@ -22,7 +22,7 @@ from limner.store.store import Store
 GRACE_S = 10
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]
+class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, listening: Callable[[], None]) -> None:
         super().__init__(config)
         self._service = service

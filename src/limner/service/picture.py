@@ -56,12 +56,12 @@ def parameters_text(params: GenerationParams, seed: int, width: int, height: int
     return "\n".join(lines)
 
 
-def encode(pixels: NDArray[np.uint8], format: OutputFormat, text: str) -> bytes:  # noqa: A002
+def encode(pixels: NDArray[np.uint8], format: OutputFormat, text: str) -> bytes:
     """`pixels` `(height, width, 3)` as a file with `text` as its `parameters`. Blocks: call in a thread."""
     return _encoded(PIL.Image.fromarray(pixels), format, text)
 
 
-def convert(data: bytes, format: OutputFormat, text: str) -> bytes:  # noqa: A002
+def convert(data: bytes, format: OutputFormat, text: str) -> bytes:
     """A stored picture in another format. Blocks: call in a thread."""
     return _encoded(PIL.Image.open(io.BytesIO(data)).convert("RGB"), format, text)
 
@@ -75,14 +75,14 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def file_name(image: Image | NewImage, prompt: str, format: OutputFormat) -> str:  # noqa: A002
+def file_name(image: Image | NewImage, prompt: str, format: OutputFormat) -> str:
     """Such as `a-red-house-at-night-1234.png`; letters of any script stay."""
     words = re.findall(r"\w+", prompt.lower())
     stem = "-".join(words)[:60].rstrip("-") or "picture"
     return f"{stem}-{image.seed}.{'jpg' if format is OutputFormat.JPEG else format.value}"
 
 
-def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str) -> bytes:  # noqa: A002
+def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str) -> bytes:
     buffer = io.BytesIO()
     if format is OutputFormat.PNG:
         info = PngInfo()

@@ -169,7 +169,7 @@ class Service:
         """Raises `NotFound`."""
         return _of(await run_sync(self._store.job_of_image, image_id), image_id)
 
-    async def picture(self, image_id: str, format: OutputFormat | None = None) -> Picture:  # noqa: A002
+    async def picture(self, image_id: str, format: OutputFormat | None = None) -> Picture:
         """The picture as it was asked for, or converted. Raises `NotFound`."""
         return await run_sync(self._picture, image_id, format)
 
@@ -250,7 +250,7 @@ class Service:
             for job_id, place in places.items():
                 self._hub.announce(job_id, Queued(place.position, self._dispatcher.eta_of_place_s(place)))
 
-    def _picture(self, image_id: str, format: OutputFormat | None) -> Picture:  # noqa: A002
+    def _picture(self, image_id: str, format: OutputFormat | None) -> Picture:
         job = self._store.job_of_image(image_id)
         image = _of(job, image_id)
         data = self._store.read(image.paths.picture)

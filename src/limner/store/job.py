@@ -58,7 +58,7 @@ class Paths:
     thumbnail: str
 
     @classmethod
-    def of(cls, image_id: str, format: OutputFormat) -> Paths:  # noqa: A002
+    def of(cls, image_id: str, format: OutputFormat) -> Paths:
         here = f"{image_id[:2]}/{image_id}"
         return cls(f"{here}.{format}", f"{here}.thumbnail.webp")
 
