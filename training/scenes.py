@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -22,14 +21,33 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fish": ("fish",),
     "flower": ("flower", "blossom"),
     "rocket": ("rocket", "rocket ship", "spaceship"),
+    "cat": ("cat", "kitten", "kitty"),
+    "castle": ("castle", "fortress"),
+    "pine tree": ("pine tree", "fir tree", "pine", "fir"),
+    "bird": ("bird", "songbird"),
+    "umbrella": ("umbrella", "parasol"),
+    "apple": ("apple",),
+    "cactus": ("cactus",),
+    "bicycle": ("bicycle", "bike"),
+    "windmill": ("windmill", "mill"),
+    "tent": ("tent",),
+    "snowman": ("snowman", "snow man"),
+    "butterfly": ("butterfly",),
+    "robot": ("robot", "android"),
+    "teapot": ("teapot", "tea pot"),
 }
+TRAINED: Final = tuple(SUBJECTS)[:12]  # what the denoiser learns; the autoencoder sees them all
 COLORS: Final[Mapping[str, tuple[str, ...]]] = {
-    "red": ("red", "crimson"),
+    "red": ("red", "crimson", "scarlet"),
     "orange": ("orange",),
     "yellow": ("yellow", "golden"),
     "green": ("green",),
     "blue": ("blue",),
     "purple": ("purple", "violet"),
+    "pink": ("pink", "rosy"),
+    "white": ("white",),
+    "black": ("black",),
+    "brown": ("brown", "chestnut"),
 }
 SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "night": ("at night", "by night", "under the stars", "in the moonlight", "in the dark"),
@@ -38,6 +56,8 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "snow": ("in the snow", "in winter", "in a snowy landscape"),
     "desert": ("in the desert", "in a desert", "on the sand", "among the dunes"),
     "sea": ("on the sea", "at sea", "on the ocean", "by the sea"),
+    "space": ("in space", "in outer space", "among the planets"),
+    "rain": ("in the rain", "on a rainy day", "in rainy weather"),
 }
 SETTING_NOUNS: Final[Mapping[str, tuple[str, ...]]] = {  # how a setting is named in a list: "blue car, snow"
     "night": ("night", "starry night"),
@@ -46,6 +66,8 @@ SETTING_NOUNS: Final[Mapping[str, tuple[str, ...]]] = {  # how a setting is name
     "snow": ("snow", "winter", "snowy landscape"),
     "desert": ("desert", "sand", "dunes"),
     "sea": ("sea", "ocean"),
+    "space": ("space", "outer space"),
+    "rain": ("rain", "rainy day"),
 }
 SIZES: Final[Mapping[str, tuple[str, ...]]] = {
     "small": ("small", "little", "tiny"),
@@ -54,13 +76,19 @@ SIZES: Final[Mapping[str, tuple[str, ...]]] = {
 RELATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "and": ("and", "with"),
     "next to": ("next to", "beside", "near"),
+    "above": ("above", "over"),
 }
-STYLES: Final[Mapping[str, tuple[str, ...]]] = {}
+STYLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "watercolor": ("watercolor", "watercolour", "watercolor painting", "aquarelle"),
+    "pixel art": ("pixel art", "8-bit pixel art"),
+    "line drawing": ("line drawing", "sketch", "line art"),
+    "neon": ("neon sign", "neon", "neon lights"),
+}
 MEDIA: Final = ("picture", "illustration", "image", "drawing")
 FILLERS: Final = ("beautiful", "lovely", "pretty", "cute", "nice", "peaceful", "simple", "colorful")
-FUNCTION_WORDS: Final = ("a", "an", "the", "of", "one", "single", "scene")
+FUNCTION_WORDS: Final = ("a", "an", "the", "of", "one", "single", "scene", "in", "as", "style")
 
-HELD_OUT_OF: Final = 20  # one combination of subject, colour and setting in twenty is never trained on
+HELD_OUT_OF: Final = 17  # one combination of subject, colour and setting in so many is never trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +102,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One or two subjects, named from left to right, in a setting and a style (`None`: open, or plain)."""
+    """One to three subjects in a setting and a style; a setting of `None` is open, a style of `None` plain.
+
+    Subjects are named from left to right; with the relation `above`, from top to bottom.
+    """
 
     subjects: tuple[Subject, ...]
     relation: str | None = None
@@ -83,8 +114,10 @@ class Scene:
 
 
 def is_held_out(subject: str, color: str, setting: str) -> bool:
-    """Whether this combination is kept from training, to judge on; the same on every machine."""
-    return zlib.crc32(f"{subject}|{color}|{setting}".encode()) % HELD_OUT_OF == 0
+    """Whether this combination is kept from training, to judge on; evenly over all of the three."""
+    places = (list(names).index(name) for names, name in
+              ((SUBJECTS, subject), (COLORS, color), (SETTINGS, setting)))  # fmt: skip
+    return sum(place * step for place, step in zip(places, (1, 3, 5), strict=True)) % HELD_OUT_OF == 0
 
 
 def touches_held_out(scene: Scene) -> bool:
@@ -97,10 +130,10 @@ def touches_held_out(scene: Scene) -> bool:
 
 
 def held_out_scenes() -> list[Scene]:
-    """Every held-out combination, as a scene of one subject."""
+    """Every held-out combination of a trained subject, as a scene of that subject alone."""
     return [
         Scene((Subject(name, color),), setting=setting)
-        for name, color, setting in product(SUBJECTS, COLORS, SETTINGS)
+        for name, color, setting in product(TRAINED, COLORS, SETTINGS)
         if is_held_out(name, color, setting)
     ]
 
@@ -111,14 +144,22 @@ def complete(scene: Scene, rng: random.Random) -> Scene:
     return replace(scene, subjects=subjects, setting=scene.setting or rng.choice(list(SETTINGS)))
 
 
-def sample_scene(rng: random.Random, pair_share: float = 0.3) -> Scene:
-    """A complete scene to train on; never one that touches a held-out combination."""
+def sample_scene(
+    rng: random.Random, pair_share: float = 0.3, names: Sequence[str] = TRAINED, plain_share: float = 0.4
+) -> Scene:
+    """A complete scene to train on; never one that touches a held-out combination.
+
+    `pair_share` of them have two subjects or, one in six of these, three.
+    """
     while True:
-        names = rng.sample(list(SUBJECTS), 2 if rng.random() < pair_share else 1)
-        size = None if len(names) > 1 else rng.choices((None, "small", "large"), (0.8, 0.1, 0.1))[0]
-        relation = rng.choice(list(RELATIONS)) if len(names) > 1 else None
-        style = rng.choice((None, *STYLES)) if STYLES else None
-        scene = complete(Scene(tuple(Subject(n, None, size) for n in names), relation, None, style), rng)
+        count = rng.choices((1, 2, 3), (1 - pair_share, pair_share * 5 / 6, pair_share / 6))[0]
+        subjects = tuple(
+            Subject(name, None, rng.choices((None, "small", "large"), (0.8, 0.1, 0.1))[0])
+            for name in rng.sample(names, count)
+        )
+        relation = rng.choice(list(RELATIONS)[: 5 - count]) if count > 1 else None
+        style = None if rng.random() < plain_share else rng.choice(list(STYLES))
+        scene = complete(Scene(subjects, relation, None, style), rng)
         if not touches_held_out(scene):
             return scene
 
@@ -131,7 +172,7 @@ def plain_caption(scene: Scene) -> str:
 def caption(scene: Scene, rng: random.Random) -> str:
     """The scene in ordinary words, chosen by `rng`: synonyms, other orders, missing parts.
 
-    What it says is always true of the scene; it may leave out a colour, the size or the setting.
+    What it says is always true of the scene; it may leave out a colour or the setting.
     """
     subjects = tuple(replace(s, color=None if rng.random() < 0.12 else s.color) for s in scene.subjects)
     told = replace(scene, subjects=subjects, setting=None if rng.random() < 0.12 else scene.setting)
@@ -139,7 +180,7 @@ def caption(scene: Scene, rng: random.Random) -> str:
         return _listed(told, rng)
     phrases = [_noun_phrase(s, rng) for s in told.subjects]
     text = _sentence(phrases, told, rng)
-    if rng.random() < 0.12:
+    if scene.style is None and rng.random() < 0.12:
         text = f"{_article(medium := rng.choice(MEDIA))} {medium} of {text}"
     return text + ("." if rng.random() < 0.1 else "")
 
@@ -172,7 +213,7 @@ def parse(text: str) -> Scene | None:
     if subjects and all(getattr(subjects[-1], kind) is None for kind in waiting):
         subjects[-1] = replace(subjects[-1], **waiting)
         waiting = {}
-    if waiting or not 1 <= len(subjects) <= 2 or any(len(names) > 1 for names in said.values()):
+    if waiting or not 1 <= len(subjects) <= 3 or any(len(names) > 1 for names in said.values()):
         return None
     relation = next(iter(said["relation"]), "and") if len(subjects) > 1 else None
     return Scene(tuple(subjects), relation, *(next(iter(said[kind]), None) for kind in ("setting", "style")))
@@ -246,19 +287,38 @@ def _noun_phrase(subject: Subject, rng: random.Random | None, article: bool = Tr
 
 
 def _sentence(phrases: Sequence[str], scene: Scene, rng: random.Random | None) -> str:
-    text = f" {_say(RELATIONS[scene.relation], rng)} ".join(phrases) if scene.relation else phrases[0]
-    if not scene.setting:
+    relation = f" {_say(RELATIONS[scene.relation], rng)} " if scene.relation else ""
+    text = relation.join(phrases)
+    if len(phrases) == 3 and (rng is None or rng.random() < 0.7):
+        text = f"{phrases[0]}, {relation.join(phrases[1:])}"
+    styled_first = scene.style is not None and (rng is None or rng.random() < 0.7)
+    if scene.setting:
+        text = _placed(text, _say(SETTINGS[scene.setting], rng), None if styled_first else rng)
+    if scene.style is None:
         return text
-    where = _say(SETTINGS[scene.setting], rng)
+    named = _say(STYLES[scene.style], rng)
+    if styled_first:
+        return (
+            f"{named} of {text}"
+            if named.endswith(("art", "neon", "s"))
+            else f"{_article(named)} {named} of {text}"
+        )
+    return f"{text}, {named}" if rng and rng.random() < 0.6 else f"{text} in {named} style"
+
+
+def _placed(text: str, where: str, rng: random.Random | None) -> str:
     if rng and rng.random() < 0.2:
         return f"{where}, {text}"
     return f"{text}, {where}" if rng and rng.random() < 0.15 else f"{text} {where}"
 
 
 def _listed(scene: Scene, rng: random.Random) -> str:
-    """Keywords without grammar: "blue car, snow", "night, red house, tree"."""
-    parts = [_noun_phrase(s, rng, article=False) for s in scene.subjects]
+    """Keywords without grammar: "blue car, snow", "night, red house, tree", "neon, pink cat above tree"."""
+    things = [_noun_phrase(s, rng, article=False) for s in scene.subjects]
+    parts = [f" {_say(RELATIONS['above'], rng)} ".join(things)] if scene.relation == "above" else things
     if scene.setting:
         where = rng.choice((*SETTING_NOUNS[scene.setting], SETTINGS[scene.setting][0]))
         parts.insert(0 if rng.random() < 0.3 else len(parts), where)
+    if scene.style:
+        parts.insert(0 if rng.random() < 0.3 else len(parts), _say(STYLES[scene.style], rng))
     return (", " if rng.random() < 0.75 else " ").join(parts)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
 from training.scenes import (
+    TRAINED,
     Scene,
     Subject,
     caption,
@@ -30,6 +32,8 @@ def test_every_caption_is_read_back_as_its_scene() -> None:
         told = parse(text := caption(scene, rng))
         assert told is not None, text
         assert told.setting in (None, scene.setting), text
+        assert told.style == scene.style, text
+        assert (told.relation == "above") == (scene.relation == "above"), text
         assert len(told.subjects) == len(scene.subjects), text
         assert all(map(_agrees, told.subjects, scene.subjects)), text
 
@@ -48,8 +52,11 @@ def test_held_out_combinations_are_never_sampled() -> None:
 
 def test_held_out_combinations_are_some_of_all() -> None:
     held_out = held_out_scenes()
-    assert 10 <= len(held_out) <= 40
-    assert len({scene.subjects[0].name for scene in held_out}) > 5
+    assert 40 <= len(held_out) <= 70
+    for names in zip(*((s.subjects[0].name, s.subjects[0].color, s.setting) for s in held_out), strict=True):
+        counts = Counter(names)
+        assert max(counts.values()) - min(counts.values()) <= 3, counts
+    assert {s.subjects[0].name for s in held_out} == set(TRAINED)
 
 
 def test_the_same_seed_gives_the_same_caption() -> None:
@@ -69,6 +76,18 @@ def test_the_same_seed_gives_the_same_caption() -> None:
             "a red house next to a tree",
             Scene((Subject("house", "red"), Subject("tree")), "next to"),
         ),
+        (
+            "a watercolor of a red lighthouse at sunset",
+            Scene((Subject("lighthouse", "red"),), setting="sunset", style="watercolor"),
+        ),
+        (
+            "night, a small white cat above a tree, pixel art",
+            Scene((Subject("cat", "white", "small"), Subject("tree")), "above", "night", "pixel art"),
+        ),
+        (
+            "a car, a fish and a brown mushroom in the rain",
+            Scene((Subject("car"), Subject("fish"), Subject("mushroom", "brown")), "and", "rain"),
+        ),
         ("hot air balloon", Scene((Subject("hot-air balloon"),))),
     ],
 )
@@ -85,7 +104,8 @@ def test_parse_reads_ordinary_wordings(text: str, scene: Scene) -> None:
         "a red dragon",
         "a red green house",
         "a house at night in the snow",
-        "house tree car",
+        "house tree car fish",
+        "a watercolor of a house in neon",
     ],
 )
 def test_parse_refuses_what_cannot_be_drawn(text: str) -> None:
