@@ -22,6 +22,10 @@ RGB: Final[Mapping[str, Color]] = {
     "green": (0.18, 0.62, 0.28),
     "blue": (0.13, 0.40, 0.86),
     "purple": (0.54, 0.24, 0.72),
+    "pink": (0.97, 0.56, 0.72),
+    "white": (0.96, 0.96, 0.97),
+    "black": (0.16, 0.15, 0.18),
+    "brown": (0.52, 0.33, 0.20),
 }
 SIZE: Final[Mapping[str | None, tuple[float, float]]] = {  # the subject's box, in widths of the picture
     "small": (0.34, 0.40),
