@@ -23,7 +23,7 @@ def test_every_starter_prompt_is_drawable() -> None:
 
 def test_starter_prompts_use_the_whole_vocabulary() -> None:
     drawn = [scene for prompt in composed(Voice.STARTER, 1500) if (scene := scenes.parse(prompt))]
-    assert {subject.name for scene in drawn for subject in scene.subjects} == set(scenes.SUBJECTS)
+    assert {subject.name for scene in drawn for subject in scene.subjects} == set(scenes.TRAINED)
     assert {scene.setting for scene in drawn} - {None} == set(scenes.SETTINGS)
 
 
