@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.pen import CREAM, GLASS, INK, LAMP, WOOD, Color, Pen, box, curve, ellipse, mix, polygon
+from training.pen import CREAM, GLASS, INK, LAMP, WHITE, WOOD, Color, Pen, box, curve, ellipse, mix, polygon
 
 SLATE: Final[Color] = (0.30, 0.32, 0.40)
+
+
+def brightness(color: Color) -> float:
+    """How light the colour looks, 0 to 1 (the luma of ITU-R BT.601)."""
+    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+
+
+def deep(color: Color, share: float) -> Color:
+    """A tone of the same colour that stands out on it: darker, or lighter for what is nearly black."""
+    if brightness(color) < 0.25:
+        return mix(color, (0.62, 0.66, 0.78), share * 0.8)
+    if brightness(color) > 0.9:
+        return mix(color, (0.22, 0.26, 0.42), share)
+    warm = color[0] > color[2] + 0.1  # ink would turn yellow to olive and orange to brown
+    return mix(color, (0.26, 0.09, 0.13) if warm else INK, share)
+
+
+def trim(color: Color) -> Color:
+    """The colour of stripes and frames: cream, or a blue grey on white."""
+    return (0.56, 0.63, 0.76) if brightness(color) > 0.87 else CREAM
 
 
 def _pane(pen: Pen, left: float, top: float, right: float, bottom: float) -> None:
@@ -97,3 +117,75 @@ def paint_lighthouse(pen: Pen, color: Color) -> None:
         1.2,
     )
     pen.line([(0, -0.97), (0, -1.02)], 0.016, SLATE)
+
+
+def _turret(pen: Pen, x: float, half: float, low: float, top: float, color: Color) -> None:
+    """A tower from `low` to `top` with a crown of four merlons that is a little wider than it."""
+    pen.fill(box(x - half, top, x + half, low), color, 1.3)
+    crown, tooth = half + 0.03, (half + 0.03) * 2 / 7
+    teeth = box(x - crown, top - 0.005, x + crown, top + 0.075)
+    for i in range(4):
+        left = x - crown + 2 * i * tooth
+        teeth.addPath(box(left, top - 0.075, left + tooth, top))
+    pen.fill(teeth, deep(color, 0.16), 1.3)
+
+
+def _cone(pen: Pen, x: float, half: float, low: float, top: float, color: Color) -> None:
+    """A pointed roof with eaves that curve outwards."""
+    pen.fill(
+        curve(
+            (x - half - 0.055, low),
+            (x - half * 0.55, low + (top - low) * 0.4, x, top),
+            (x + half * 0.55, low + (top - low) * 0.4, x + half + 0.055, low),
+            (x, low + 0.035, x - half - 0.055, low),
+        ),
+        color,
+        1.2,
+    )
+
+
+def _slit(pen: Pen, x: float, y: float) -> None:
+    """A narrow arched window; it glows where lamps are lit."""
+    window = curve(
+        (x - 0.03, y + 0.06),
+        (x - 0.03, y),
+        (x - 0.03, y - 0.055, x + 0.03, y - 0.055, x + 0.03, y),
+        (x + 0.03, y + 0.06),
+    )
+    if pen.light.lamps:
+        pen.fall(window, LAMP, mix(LAMP, (1.0, 0.7, 0.3), 0.5))
+    else:
+        pen.fill(window, mix(SLATE, INK, 0.4), 0)
+
+
+def paint_castle(pen: Pen, color: Color) -> None:
+    rng = pen.rng
+    roof, pointed = deep(color, 0.4), rng.random() < 0.7
+    side, half, keep = rng.uniform(0.33, 0.35), rng.uniform(0.115, 0.135), rng.uniform(0.15, 0.18)
+    eaves, wall = rng.uniform(-0.58, -0.52), rng.uniform(-0.38, -0.34)
+    flag = rng.choice(((0.93, 0.27, 0.25), (0.99, 0.80, 0.25), CREAM))
+    pen.line([(0, -0.8), (0, -1.04)], 0.016, SLATE)
+    pen.fill(polygon((0.005, -1.05), (0.15, -1.005), (0.005, -0.955)), flag, 0)
+    if pointed:
+        pen.fill(box(-keep, -0.7, keep, -0.1), mix(color, WHITE, 0.06), 1.3)
+        _cone(pen, 0, keep, -0.69, -0.96, roof)
+    else:
+        _turret(pen, 0, keep, -0.1, -0.77, mix(color, WHITE, 0.06))
+    _slit(pen, 0, -0.57)
+    pen.fill(box(-side, wall, side, 0), deep(color, 0.1), 0.9)
+    for x in (-0.16, -0.055, 0.055, 0.16):
+        pen.fill(box(x - 0.03, wall - 0.055, x + 0.03, wall + 0.01), deep(color, 0.1), 0)
+    for x in (-side, side):
+        if pointed:
+            pen.fill(box(x - half, eaves, x + half, 0), color, 1.3)
+            _cone(pen, x, half, eaves, eaves - 0.26, roof)
+        else:
+            _turret(pen, x, half, 0, eaves, color)
+        _slit(pen, x, eaves + 0.19)
+    gate = curve((-0.12, 0), (-0.12, -0.16), (-0.12, -0.29, 0.12, -0.29, 0.12, -0.16), (0.12, 0))
+    pen.fill(gate, trim(color), 0)
+    pen.fill(
+        curve((-0.09, 0), (-0.09, -0.15), (-0.09, -0.255, 0.09, -0.255, 0.09, -0.15), (0.09, 0)),
+        mix(WOOD, INK, 0.35),
+        0.5,
+    )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from training.draw_buildings import paint_house, paint_lighthouse
+from training.draw_animals import paint_cat
+from training.draw_buildings import paint_castle, paint_house, paint_lighthouse
 from training.draw_nature import paint_fish, paint_flower, paint_mushroom, paint_tree
 from training.draw_vehicles import paint_balloon, paint_car, paint_rocket, paint_sailboat
 from training.pen import Color, Pen
@@ -34,5 +35,7 @@ LOOKS: Final[Mapping[str, Look]] = {
     "car": Look(paint_car, 0.55, width=1.05),
     "fish": Look(paint_fish, 0.72, hover=0.1, turn=12, swims=True, width=1.15),
     "flower": Look(paint_flower, turn=6, width=0.3),
+    "castle": Look(paint_castle, 1.05, width=0.98),
+    "cat": Look(paint_cat, 0.98, turn=2, width=0.72),
     "rocket": Look(paint_rocket, hover=0.1, turn=12, width=0.35),
 }
