@@ -2,11 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from training.pen import INK, WHITE, WOOD, Color, Pen, around, curve, ellipse, mix
+import skia
+
+from training.pen import INK, WHITE, WOOD, Color, Pen, Point, around, curve, ellipse, mix
 
 STEM: Final[Color] = (0.30, 0.56, 0.26)
+HAZE: Final[Color] = (0.60, 0.66, 0.80)  # the bluish light that models white and black things
+
+
+def _luma(color: Color) -> float:
+    return 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
+
+
+def is_white(color: Color) -> bool:
+    return min(color) > 0.8
+
+
+def is_black(color: Color) -> bool:
+    return max(color) < 0.3
+
+
+def shadow(color: Color, share: float) -> Color:
+    """A second tone that stays apart from the first: darker, but lighter on black, bluish on white."""
+    if is_black(color):
+        return mix(color, HAZE, share)
+    return mix(color, (0.42, 0.50, 0.70), share) if is_white(color) else mix(color, INK, share)
+
+
+def pale(color: Color, share: float) -> Color:
+    """A lighter second tone; on white, which knows none, a light shadow."""
+    if is_black(color):
+        return mix(color, HAZE, share * 0.7)
+    return mix(color, HAZE, share * 0.4) if is_white(color) else mix(color, WHITE, share)
+
+
+def _edge(color: Color) -> Color | None:
+    """The rim that keeps a white thing apart from snow, and a black one from the night."""
+    if is_white(color):
+        return mix(color, (0.46, 0.54, 0.74), 0.62)
+    return mix(color, (0.62, 0.68, 0.86), 0.5) if is_black(color) else None
+
+
+def solid(pen: Pen, shape: skia.Path, color: Color, shade: float = 1.0) -> None:
+    """Fill a main part of the subject; white and black ones get a rim, broad in the shadow or the light."""
+    edge = _edge(color)
+    if edge is None:
+        pen.fill(shape, color, shade)
+        return
+    pen.fill(shape, edge, 0)
+    bounds, rim = shape.getBounds(), 0.014
+    x, y = (bounds.left() + bounds.right()) / 2, (bounds.top() + bounds.bottom()) / 2
+    shift = pen.light.side * (rim if is_white(color) else -rim) * 0.6
+    inner = skia.Path(shape)
+    inner.transform(skia.Matrix.Translate(-x, -y))
+    inner.transform(skia.Matrix.Scale(1 - 2 * rim / bounds.width(), 1 - 2 * rim / bounds.height()))
+    inner.transform(skia.Matrix.Translate(x + shift, y - rim * 0.4 if is_white(color) else y + rim * 0.4))
+    with pen.inside(shape):
+        pen.fill(inner, color, shade)
+
+
+def stroke(pen: Pen, points: Sequence[Point], width: float, color: Color) -> None:
+    """A line that is a main part of the subject, with the same rim as `solid`."""
+    edge = _edge(color)
+    if edge is not None:
+        pen.line(points, width, edge)
+    pen.line(points, width if edge is None else width - 0.026, color)
 
 
 def paint_tree(pen: Pen, color: Color) -> None:
