@@ -10,10 +10,11 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
+from training.draw_layout import Place, extent, ground_of, places
 from training.draw_settings import BEFORE, BEHIND, islet, light_of, pond
 from training.draw_subjects import LOOKS
 from training.pen import INK, WHITE, Color, Pen, ellipse, mix
-from training.scenes import Scene, Subject, complete
+from training.scenes import Scene, complete
 
 RGB: Final[Mapping[str, Color]] = {
     "red": (0.86, 0.14, 0.17),
@@ -27,12 +28,6 @@ RGB: Final[Mapping[str, Color]] = {
     "black": (0.16, 0.15, 0.18),
     "brown": (0.52, 0.33, 0.20),
 }
-SIZE: Final[Mapping[str | None, tuple[float, float]]] = {  # the subject's box, in widths of the picture
-    "small": (0.34, 0.40),
-    None: (0.62, 0.72),
-    "large": (0.84, 0.92),
-}
-PAIR: Final = (0.46, 0.52)
 
 
 def draw(scene: Scene, size: int, rng: random.Random) -> NDArray[np.uint8]:
@@ -43,53 +38,49 @@ def draw(scene: Scene, size: int, rng: random.Random) -> NDArray[np.uint8]:
     canvas.scale(size, size)
     assert scene.setting is not None
     pen = Pen(canvas, light_of(scene.setting, rng), rng)
-    ground = rng.uniform(0.72, 0.8)
+    ground = ground_of(scene, rng)
     BEHIND[scene.setting](pen, ground)
-    for subject, x, y, width in _places(scene, ground, rng):
-        _place(pen, subject, scene.setting, x, y, width)
-    BEFORE[scene.setting](pen, ground)
+    for place in places(scene, ground, rng):
+        _place(pen, place, scene.setting)
+    if scene.setting in BEFORE:
+        BEFORE[scene.setting](pen, ground)
     pixels: NDArray[np.uint8] = surface.toarray(colorType=skia.kRGB_888x_ColorType)
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _places(scene: Scene, ground: float, rng: random.Random) -> list[tuple[Subject, float, float, float]]:
-    """Each subject with the middle of its foot and the width of its box; the first stands on the left."""
-    if len(scene.subjects) == 1:
-        subject = scene.subjects[0]
-        # a wide, low thing (a car, a fish) may take more of the width and still stand free
-        width = rng.uniform(*SIZE[subject.size]) * (1.1 if LOOKS[subject.name].height < 0.8 else 1.0)
-        return [(subject, rng.uniform(0.42, 0.58), ground + rng.uniform(0.04, 0.09), width)]
-    spots = (rng.uniform(0.24, 0.28), rng.uniform(0.72, 0.76))
-    return [
-        (subject, x, ground + rng.uniform(0.03, 0.09), rng.uniform(*PAIR))
-        for subject, x in zip(scene.subjects, spots, strict=True)
-    ]
-
-
-def _place(pen: Pen, subject: Subject, setting: str, x: float, y: float, width: float) -> None:
-    """Draw the subject on, in or above the ground at (x, y)."""
-    rng, look = pen.rng, LOOKS[subject.name]
-    assert subject.color is not None
+def _place(pen: Pen, place: Place, setting: str) -> None:
+    """Draw the subject on, in or above the ground at its place."""
+    rng, look = pen.rng, LOOKS[place.subject.name]
+    x, y, width = place.x, place.y, place.width
+    assert place.subject.color is not None
+    color = _nuance(RGB[place.subject.color], rng)
+    flip = rng.random() < 0.5
+    if place.floats:
+        middle = extent(place.subject.name)[1] / 2
+        with pen.moved(x, y - middle * width, width, place.turn, flip), pen.moved(0, middle, 1):
+            look.paint(pen, color)
+        return
+    swims = look.swims and setting != "space"
     flying = look.hover and rng.random() < 0.8
-    lift = look.hover * width * rng.uniform(0.3, 1.0) if flying and not look.swims else 0.0
-    if look.swims and setting != "sea":
+    lift = look.hover * width * rng.uniform(0.3, 1.0) if flying and not swims else 0.0
+    if swims and setting != "sea":
         pond(pen, setting, x, y, width * look.width)
-    elif not look.swims and setting == "sea" and not look.hover:
+    elif not swims and setting == "sea" and not look.hover:
         islet(pen, x, y, width * (look.width + 0.3))
     else:
         shadow = ellipse(x, y + 0.005, width * look.width / 2 * (0.8 if lift else 1.0), 0.022)
         pen.fill(shadow, INK, 0, 0.18 if lift else 0.28)
-    if not look.swims and not lift:
+    if not swims and not lift:
         pen.fill(ellipse(x, y + 0.003, width * look.width / 2, 0.018), INK, 0, 0.25)
-    sunk = 0.03 * width if look.swims else 0.0
-    with pen.moved(x, y - lift + sunk, width, rng.uniform(-look.turn, look.turn), rng.random() < 0.5):
-        look.paint(pen, _nuance(RGB[subject.color], rng))
-    if look.swims:
+    sunk = 0.03 * width if swims else 0.0
+    with pen.moved(x, y - lift + sunk, width, place.turn, flip):
+        look.paint(pen, color)
+    if swims:
         for side in (-1, 1):
             reach = width * look.width * 0.4
             pen.line(
                 [(x - reach, y + 0.018 * side), (x, y + 0.018 * side + 0.008), (x + reach, y + 0.018 * side)],
-                0.007, mix((0.6, 0.8, 0.95), WHITE, 0.3), 0.6,
+                0.011, mix((0.6, 0.8, 0.95), WHITE, 0.3), 0.6,
             )  # fmt: skip
 
 

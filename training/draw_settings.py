@@ -1,4 +1,4 @@
-"""The six settings: sky, land and light behind the subjects, and a little in front of them."""
+"""The settings: sky, land and light behind the subjects, and a little in front of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,9 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from training.pen import (
-    INK,
-    WHITE,
-    Color,
-    Light,
-    Pen,
-    box,
-    curve,
-    ellipse,
-    mix,
-    polygon,
-    ridge,
-)
+from training.draw_land import cactus, clouds, heights, pine, waves
+from training.draw_weather import paint_before_rain, paint_rain, paint_space
+from training.pen import WHITE, Color, Light, Pen, box, curve, ellipse, mix, polygon, ridge
 
 Paint = Callable[[Pen, float], None]  # draws for a ground line at that height
 
@@ -34,56 +24,18 @@ def light_of(setting: str, rng: random.Random) -> Light:
         return Light((0.92, 0.96, 1.0), 0.8, side, 0.16, lamps=rng.random() < 0.3)
     if setting == "desert":
         return Light((1.0, 0.96, 0.86), 0.8, side, 0.26)
+    if setting == "space":
+        return Light((0.92, 0.92, 1.0), 0.8, side, 0.3, lamps=True)
+    if setting == "rain":
+        return Light((0.86, 0.92, 0.98), 0.7, side, 0.14, lamps=rng.random() < 0.5)
     return Light(WHITE, 0.0, side, 0.2)
-
-
-def _heights(rng: random.Random, count: int, middle: float, swing: float) -> list[float]:
-    return [middle + rng.uniform(-swing, swing) for _ in range(count)]
-
-
-def _cloud(pen: Pen, x: float, y: float, width: float, color: Color) -> None:
-    rng = pen.rng
-    for dx, r in ((-0.32, 0.16), (-0.1, 0.24), (0.14, 0.2), (0.34, 0.14)):
-        pen.canvas.save()
-        r *= rng.uniform(0.85, 1.15)
-        pen.fall(
-            ellipse(x + dx * width, y - r * width * 0.55, r * width),
-            color,
-            mix(color, (0.6, 0.72, 0.9), 0.15),
-        )
-        pen.canvas.restore()
-    pen.fall(box(x - 0.5 * width, y - 0.13 * width, x + 0.5 * width, y, 0.065 * width), color, color)
-
-
-def _clouds(pen: Pen, count: int, color: Color, low: float = 0.4) -> None:
-    for i in range(count):
-        width = pen.rng.uniform(0.18, 0.34)
-        x = (i + pen.rng.uniform(0.1, 0.9)) / count
-        _cloud(pen, x, pen.rng.uniform(0.12, low), width, color)
-
-
-def _pine(pen: Pen, x: float, y: float, height: float, color: Color, cap: Color | None = None) -> None:
-    for low, high, half in ((0.12, 0.55, 0.3), (0.36, 0.78, 0.24), (0.58, 1.0, 0.17)):
-        tip, base = y - high * height, y - low * height
-        pen.fall(
-            polygon((x - half * height, base), (x, tip), (x + half * height, base)),
-            color,
-            mix(color, INK, 0.12),
-        )
-        if cap:
-            third = tip + (base - tip) * 0.45
-            pen.fall(
-                polygon((x - half * height * 0.45, third), (x, tip), (x + half * height * 0.45, third)),
-                cap,
-                cap,
-            )
 
 
 def _night(pen: Pen, ground: float) -> None:
     rng = pen.rng
     pen.sky((0.05, 0.06, 0.19), (0.11, 0.15, 0.37), (0.27, 0.31, 0.57), bottom=ground)
-    for _ in range(rng.randint(16, 28)):
-        x, y, r = rng.random(), rng.uniform(0, ground * 0.85), rng.uniform(0.004, 0.010)
+    for _ in range(rng.randint(18, 28)):
+        x, y, r = rng.random(), rng.uniform(0, ground * 0.85), rng.uniform(0.006, 0.011)
         pen.fall(ellipse(x, y, r), (0.97, 0.96, 0.88), (0.9, 0.92, 1.0))
     x, y, r = (
         rng.choice((rng.uniform(0.1, 0.28), rng.uniform(0.72, 0.9))),
@@ -97,11 +49,11 @@ def _night(pen: Pen, ground: float) -> None:
         with pen.inside(moon):
             pen.fall(ellipse(x + r * 0.55, y - r * 0.25, r * 0.95), (0.08, 0.10, 0.27), (0.10, 0.13, 0.32))
     far = rng.uniform(0.09, 0.16)
-    pen.fall(ridge(_heights(rng, 5, ground - far, 0.06)), (0.15, 0.19, 0.40), (0.12, 0.15, 0.33))
+    pen.fall(ridge(heights(rng, 5, ground - far, 0.06)), (0.15, 0.19, 0.40), (0.12, 0.15, 0.33))
     if rng.random() < 0.5:
         for _ in range(rng.randint(2, 5)):
-            _pine(pen, rng.random(), ground - 0.01, rng.uniform(0.1, 0.2), (0.10, 0.15, 0.29))
-    pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.02)), (0.10, 0.17, 0.27), (0.06, 0.09, 0.18))
+            pine(pen, rng.random(), ground - 0.01, rng.uniform(0.1, 0.2), (0.10, 0.15, 0.29))
+    pen.fall(ridge(heights(rng, 4, ground - 0.03, 0.02)), (0.10, 0.17, 0.27), (0.06, 0.09, 0.18))
 
 
 def _sunset(pen: Pen, ground: float) -> None:
@@ -123,8 +75,8 @@ def _sunset(pen: Pen, ground: float) -> None:
         shape = box(cx - width / 2, cy, cx + width / 2, cy + 0.028, 0.014)
         tone = mix((0.98, 0.62, 0.48), (0.72, 0.32, 0.48), rng.random())
         pen.fall(shape, tone, tone)
-    pen.fall(ridge(_heights(rng, 5, ground - 0.1, 0.06)), (0.62, 0.27, 0.40), (0.50, 0.20, 0.36))
-    pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.02)), (0.42, 0.20, 0.30), (0.22, 0.10, 0.22))
+    pen.fall(ridge(heights(rng, 5, ground - 0.1, 0.06)), (0.62, 0.27, 0.40), (0.50, 0.20, 0.36))
+    pen.fall(ridge(heights(rng, 4, ground - 0.03, 0.02)), (0.42, 0.20, 0.30), (0.22, 0.10, 0.22))
 
 
 def _meadow(pen: Pen, ground: float) -> None:
@@ -134,13 +86,13 @@ def _meadow(pen: Pen, ground: float) -> None:
         x = rng.choice((rng.uniform(0.08, 0.25), rng.uniform(0.75, 0.92)))
         pen.glow(x, 0.14, 0.2, (1.0, 0.97, 0.75), 0.7)
         pen.fall(ellipse(x, 0.14, 0.065), (1.0, 0.95, 0.62), (1.0, 0.88, 0.42))
-    _clouds(pen, rng.randint(1, 3), WHITE)
-    pen.fall(ridge(_heights(rng, 5, ground - 0.13, 0.06)), (0.56, 0.78, 0.58), (0.46, 0.72, 0.46))
+    clouds(pen, rng.randint(1, 3), WHITE)
+    pen.fall(ridge(heights(rng, 5, ground - 0.13, 0.06)), (0.56, 0.78, 0.58), (0.46, 0.72, 0.46))
     if rng.random() < 0.5:
         for _ in range(rng.randint(3, 6)):
             x, r = rng.random(), rng.uniform(0.025, 0.05)
             pen.fall(ellipse(x, ground - 0.05 - r * 0.6, r), (0.38, 0.66, 0.40), (0.30, 0.56, 0.34))
-    pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.02)), (0.54, 0.80, 0.32), (0.28, 0.60, 0.24))
+    pen.fall(ridge(heights(rng, 4, ground - 0.03, 0.02)), (0.54, 0.80, 0.32), (0.28, 0.60, 0.24))
 
 
 def _snow(pen: Pen, ground: float) -> None:
@@ -153,12 +105,10 @@ def _snow(pen: Pen, ground: float) -> None:
     if rng.random() < 0.6:
         for peak in peaks:
             pen.fall(peak, (0.90, 0.94, 0.98), (0.66, 0.76, 0.88))
-    pen.fall(ridge(_heights(rng, 5, ground - 0.09, 0.04)), (0.84, 0.90, 0.96), (0.78, 0.85, 0.93))
+    pen.fall(ridge(heights(rng, 5, ground - 0.09, 0.04)), (0.84, 0.90, 0.96), (0.78, 0.85, 0.93))
     for _ in range(rng.randint(2, 5)):
-        _pine(
-            pen, rng.random(), ground - 0.02, rng.uniform(0.14, 0.26), (0.34, 0.52, 0.54), (0.95, 0.98, 1.0)
-        )
-    pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.02)), (0.98, 0.99, 1.0), (0.80, 0.87, 0.95))
+        pine(pen, rng.random(), ground - 0.02, rng.uniform(0.14, 0.26), (0.34, 0.52, 0.54), (0.95, 0.98, 1.0))
+    pen.fall(ridge(heights(rng, 4, ground - 0.03, 0.02)), (0.98, 0.99, 1.0), (0.80, 0.87, 0.95))
 
 
 def _desert(pen: Pen, ground: float) -> None:
@@ -174,22 +124,11 @@ def _desert(pen: Pen, ground: float) -> None:
             (left + 0.85 * width, ground - height), (left + width, ground),
         )  # fmt: skip
         pen.fall(mesa, (0.84, 0.52, 0.36), (0.90, 0.66, 0.44))
-    pen.fall(ridge(_heights(rng, 5, ground - 0.11, 0.06)), (0.95, 0.78, 0.50), (0.88, 0.66, 0.38))
-    pen.fall(ridge(_heights(rng, 4, ground - 0.03, 0.03)), (0.97, 0.83, 0.55), (0.86, 0.62, 0.34))
+    pen.fall(ridge(heights(rng, 5, ground - 0.11, 0.06)), (0.95, 0.78, 0.50), (0.88, 0.66, 0.38))
+    pen.fall(ridge(heights(rng, 4, ground - 0.03, 0.03)), (0.97, 0.83, 0.55), (0.86, 0.62, 0.34))
     for x in (rng.uniform(0.04, 0.16), rng.uniform(0.84, 0.96)):
         if rng.random() < 0.5:
-            _cactus(pen, x, ground + rng.uniform(-0.02, 0.03), rng.uniform(0.12, 0.2))
-
-
-def _cactus(pen: Pen, x: float, y: float, height: float) -> None:
-    green, dark, w = (0.36, 0.58, 0.36), (0.24, 0.44, 0.30), 0.11 * height
-    pen.fall(box(x - w, y - height, x + w, y, w), green, dark)
-    for side, low in ((-1.0, 0.35), (1.0, 0.5)):
-        reach, arm = x + side * 3.2 * w, y - low * height
-        pen.fall(box(min(x, reach), arm - 0.7 * w, max(x, reach), arm + 0.7 * w, 0.7 * w), green, dark)
-        pen.fall(
-            box(reach - 0.7 * w, arm - 0.3 * height, reach + 0.7 * w, arm + 0.7 * w, 0.7 * w), green, dark
-        )
+            cactus(pen, x, ground + rng.uniform(-0.02, 0.03), rng.uniform(0.12, 0.2))
 
 
 def _sea(pen: Pen, ground: float) -> None:
@@ -200,20 +139,9 @@ def _sea(pen: Pen, ground: float) -> None:
         x = rng.uniform(0.1, 0.9)
         pen.glow(x, 0.15, 0.22, (1.0, 0.98, 0.8), 0.7)
         pen.fall(ellipse(x, 0.15, 0.06), (1.0, 0.97, 0.7), (1.0, 0.9, 0.5))
-    _clouds(pen, rng.randint(1, 3), WHITE, low=horizon - 0.12)
+    clouds(pen, rng.randint(1, 3), WHITE, low=horizon - 0.12)
     pen.fall(box(-0.1, horizon, 1.1, 1.1), (0.22, 0.60, 0.82), (0.05, 0.30, 0.60))
-    _waves(pen, horizon + 0.04, ground + 0.02, 6)
-
-
-def _waves(pen: Pen, top: float, bottom: float, count: int) -> None:
-    for i in range(count):
-        depth = i / count
-        y, width = top + (bottom - top) * depth, 0.10 + 0.12 * depth
-        x = pen.rng.random()
-        pen.line(
-            [(x - width, y), (x - width / 2, y - 0.012), (x, y), (x + width / 2, y - 0.012), (x + width, y)],
-            0.008, (0.66, 0.88, 0.96), 0.75,
-        )  # fmt: skip
+    waves(pen, horizon + 0.04, ground + 0.02, 6)
 
 
 def _before_meadow(pen: Pen, ground: float) -> None:
@@ -226,36 +154,38 @@ def _before_meadow(pen: Pen, ground: float) -> None:
 
 
 def _before_snow(pen: Pen, ground: float) -> None:
-    pen.fall(ridge(_heights(pen.rng, 4, ground + 0.09, 0.02)), (0.98, 0.99, 1.0), (0.88, 0.93, 0.98))
+    pen.fall(ridge(heights(pen.rng, 4, ground + 0.09, 0.02)), (0.98, 0.99, 1.0), (0.88, 0.93, 0.98))
     for _ in range(pen.rng.randint(14, 26)):
         r = pen.rng.uniform(0.006, 0.012)
         pen.fall(ellipse(pen.rng.random(), pen.rng.random(), r), WHITE, WHITE)
 
 
 def _before_desert(pen: Pen, ground: float) -> None:
-    pen.fall(ridge(_heights(pen.rng, 4, ground + 0.1, 0.02)), (0.95, 0.77, 0.47), (0.84, 0.60, 0.32))
+    pen.fall(ridge(heights(pen.rng, 4, ground + 0.1, 0.02)), (0.95, 0.77, 0.47), (0.84, 0.60, 0.32))
 
 
 def _before_sea(pen: Pen, ground: float) -> None:
     swell = ridge([ground + 0.135 + 0.012 * (-1) ** i for i in range(pen.rng.randint(7, 10))])
     pen.fall(swell, (0.16, 0.50, 0.76), (0.04, 0.27, 0.56))
-    _waves(pen, ground + 0.165, 1.0, 2)
+    waves(pen, ground + 0.165, 1.0, 2)
 
 
 def _before_dark(top: Color, bottom: Color) -> Paint:
     def paint(pen: Pen, ground: float) -> None:
-        pen.fall(ridge(_heights(pen.rng, 4, ground + 0.1, 0.015)), top, bottom)
+        pen.fall(ridge(heights(pen.rng, 4, ground + 0.1, 0.015)), top, bottom)
 
     return paint
 
 
 BEHIND: Final[Mapping[str, Paint]] = {
     "night": _night, "sunset": _sunset, "meadow": _meadow, "snow": _snow, "desert": _desert, "sea": _sea,
+    "space": paint_space, "rain": paint_rain,
 }  # fmt: skip
 BEFORE: Final[Mapping[str, Paint]] = {
     "night": _before_dark((0.07, 0.12, 0.20), (0.04, 0.06, 0.13)),
     "sunset": _before_dark((0.30, 0.13, 0.24), (0.16, 0.07, 0.17)),
     "meadow": _before_meadow, "snow": _before_snow, "desert": _before_desert, "sea": _before_sea,
+    "rain": paint_before_rain,
 }  # fmt: skip
 POND: Final[Mapping[str, tuple[Color, Color]]] = {  # the water a boat or a fish lies in, away from the sea
     "night": ((0.24, 0.32, 0.60), (0.13, 0.18, 0.40)),
@@ -263,6 +193,7 @@ POND: Final[Mapping[str, tuple[Color, Color]]] = {  # the water a boat or a fish
     "meadow": ((0.55, 0.80, 0.93), (0.28, 0.58, 0.82)),
     "snow": ((0.70, 0.84, 0.93), (0.46, 0.66, 0.82)),
     "desert": ((0.42, 0.76, 0.80), (0.22, 0.56, 0.66)),
+    "rain": ((0.70, 0.79, 0.86), (0.46, 0.58, 0.69)),
 }
 
 
