@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.pen import CREAM, GLASS, INK, LAMP, WHITE, WOOD, Color, Pen, box, curve, ellipse, mix, polygon
+from training.pen import (
+    CREAM,
+    GLASS,
+    INK,
+    LAMP,
+    WHITE,
+    WOOD,
+    Color,
+    Pen,
+    around,
+    box,
+    curve,
+    ellipse,
+    mix,
+    polygon,
+)
 
 SLATE: Final[Color] = (0.30, 0.32, 0.40)
 
@@ -17,16 +32,16 @@ def brightness(color: Color) -> float:
 def deep(color: Color, share: float) -> Color:
     """A tone of the same colour that stands out on it: darker, or lighter for what is nearly black."""
     if brightness(color) < 0.25:
-        return mix(color, (0.62, 0.66, 0.78), share * 0.8)
+        return mix(color, (0.62, 0.66, 0.78), 0.05 + share * 0.85)
     if brightness(color) > 0.9:
-        return mix(color, (0.22, 0.26, 0.42), share)
+        return mix(color, (0.22, 0.26, 0.42), share * 0.8)
     warm = color[0] > color[2] + 0.1  # ink would turn yellow to olive and orange to brown
     return mix(color, (0.26, 0.09, 0.13) if warm else INK, share)
 
 
 def trim(color: Color) -> Color:
-    """The colour of stripes and frames: cream, or a blue grey on white."""
-    return (0.56, 0.63, 0.76) if brightness(color) > 0.87 else CREAM
+    """The colour of stripes and frames: cream, or a soft blue on white."""
+    return (0.50, 0.63, 0.83) if brightness(color) > 0.87 else CREAM
 
 
 def _pane(pen: Pen, left: float, top: float, right: float, bottom: float) -> None:
@@ -44,7 +59,7 @@ def _pane(pen: Pen, left: float, top: float, right: float, bottom: float) -> Non
 def paint_house(pen: Pen, color: Color) -> None:
     rng = pen.rng
     half, wall = rng.uniform(0.36, 0.42), rng.uniform(0.44, 0.54)
-    roof = rng.choice((SLATE, WOOD, mix(color, INK, 0.62)))
+    roof = rng.choice((SLATE, WOOD, deep(color, 0.6)))
     top = wall + rng.uniform(0.3, 0.38)
     chimney = rng.choice((-1, 1)) * half * 0.55
     pen.fill(box(chimney - 0.05, -top - 0.02, chimney + 0.05, -wall), mix(roof, (0.6, 0.35, 0.28), 0.5))
@@ -71,7 +86,7 @@ def paint_house(pen: Pen, color: Color) -> None:
             polygon((-half - 0.07, -wall), (-half * 0.7, -top), (half * 0.7, -top), (half + 0.07, -wall)),
             roof,
         )
-        pen.fill(box(-half, -wall, half, -wall + 0.03), mix(color, INK, 0.35), 0)
+        pen.fill(box(-half, -wall, half, -wall + 0.03), deep(color, 0.35), 0)
     door = rng.choice((-1, 0, 1)) * half * 0.5
     pen.fill(box(door - 0.075, -0.27, door + 0.075, 0, 0.0), mix(WOOD, INK, 0.2))
     pen.fill(ellipse(door + 0.045, -0.13, 0.012), LAMP, 0)
@@ -104,7 +119,7 @@ def paint_lighthouse(pen: Pen, color: Color) -> None:
     with pen.inside(tower):
         for i in range(bands):
             y = top * (i + 0.62) / bands
-            pen.fill(box(-foot, y, foot, y - top * 0.36 / bands), CREAM, 1.4)
+            pen.fill(box(-foot, y, foot, y - top * 0.36 / bands), trim(color), 1.4)
     pen.fill(box(-0.045, -0.17, 0.045, 0, 0.04), mix(WOOD, INK, 0.3), 0)
     pen.fill(box(-neck - 0.055, top - 0.035, neck + 0.055, top + 0.005, 0.01), SLATE)
     lamp = box(-0.075, top - 0.15, 0.075, top - 0.035)
@@ -113,7 +128,7 @@ def paint_lighthouse(pen: Pen, color: Color) -> None:
         pen.fill(box(x - 0.006, top - 0.15, x + 0.006, top - 0.035), SLATE, 0)
     pen.fill(
         curve((-0.11, top - 0.145), (-0.09, -0.965, 0, -0.985), (0.09, -0.965, 0.11, top - 0.145)),
-        mix(color, INK, 0.2),
+        deep(color, 0.25),
         1.2,
     )
     pen.line([(0, -0.97), (0, -1.02)], 0.016, SLATE)
@@ -189,3 +204,69 @@ def paint_castle(pen: Pen, color: Color) -> None:
         mix(WOOD, INK, 0.35),
         0.5,
     )
+
+
+def paint_windmill(pen: Pen, color: Color) -> None:
+    rng = pen.rng
+    foot, neck, hub = rng.uniform(0.24, 0.28), rng.uniform(0.16, 0.18), -0.66
+    tower = polygon((-foot, 0), (-neck, hub), (neck, hub), (foot, 0))
+    pen.fill(tower, color, 1.4)
+    with pen.inside(tower):
+        pen.fill(box(-foot, -0.3, foot, -0.26), deep(color, 0.3), 0)
+    pen.fill(
+        curve((-neck - 0.045, hub + 0.02), (-neck, hub - 0.22, neck, hub - 0.22, neck + 0.045, hub + 0.02)),
+        deep(color, 0.4),
+        1.2,
+    )
+    pen.fill(box(-0.065, -0.18, 0.065, 0, 0.03), mix(WOOD, INK, 0.25), 0)
+    _slit(pen, 0, -0.4)
+    spar, cloth = mix(WOOD, INK, 0.1), trim(color)
+    reach = rng.uniform(0.38, 0.42)
+    for along, across, _ in around(4, 1.0, rng.uniform(18, 72)):
+
+        def at(out: float, wide: float, x: float = along, y: float = across) -> tuple[float, float]:
+            return (x * out - y * wide, hub + y * out + x * wide)
+
+        pen.fill(polygon(at(0.1, 0.0), at(reach, 0.0), at(reach, 0.1), at(0.1, 0.08)), cloth, 0.6)
+        pen.line([at(0.62 * reach, 0.0), at(0.62 * reach, 0.09)], 0.016, spar)
+        pen.line([(0, hub), at(reach + 0.01, 0.0)], 0.03, spar)
+    pen.fill(ellipse(0, hub, 0.04), spar, 0.5)
+
+
+def paint_tent(pen: Pen, color: Color) -> None:
+    rng = pen.rng
+    peak, top, back = rng.uniform(-0.16, -0.1), rng.uniform(-0.66, -0.58), rng.uniform(0.26, 0.32)
+    left, right, end = -0.42, 0.18, 0.47
+    for foot, hold in (((-0.53, 0.0), (peak, top)), ((0.56, -0.05), (back, top + 0.05))):
+        pen.line([hold, foot], 0.012, CREAM)
+    pen.line([(peak, top), (peak, top - 0.05)], 0.025, WOOD)
+    side = polygon((peak, top), (back, top + 0.06), (end, -0.05), (right, 0))
+    pen.fill(side, color, 0.9)
+    if rng.random() < 0.5:
+        high, low = (
+            (
+                (peak + (right - peak) * at, top - top * at),
+                (back + (end - back) * at, top + 0.06 - (top + 0.11) * at),
+            )
+            for at in (0.6, 0.72)
+        )
+        pen.fill(polygon(*high, *reversed(low)), trim(color), 0.9)
+    front = polygon((left, 0), (peak, top), (right, 0))
+    pen.fill(front, deep(color, 0.2), 0.6)
+    inner = polygon((peak - 0.17, 0), (peak + 0.01, top + 0.14), (peak + 0.17, 0))
+    if pen.light.lamps:
+        pen.fall(inner, mix(LAMP, (1.0, 0.6, 0.25), 0.5), LAMP)
+    else:
+        pen.fill(inner, mix(color, INK, 0.75), 0)
+    with pen.inside(front):
+        for way in (-1, 1):  # the flaps, tied aside
+            pen.fill(
+                curve(
+                    (peak + 0.01, top + 0.12),
+                    (peak + way * 0.03, -0.22, peak + way * 0.12, -0.13),
+                    (peak + way * 0.2, 0),
+                    (peak + way * 0.26, 0),
+                ),
+                mix(color, WHITE, 0.22),
+                0.5,
+            )

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from training.draw_animals import paint_cat
-from training.draw_buildings import paint_castle, paint_house, paint_lighthouse
+from training.draw_buildings import (
+    paint_castle,
+    paint_house,
+    paint_lighthouse,
+    paint_tent,
+    paint_windmill,
+)
 from training.draw_nature import paint_fish, paint_flower, paint_mushroom, paint_tree
-from training.draw_vehicles import paint_balloon, paint_car, paint_rocket, paint_sailboat
+from training.draw_objects import paint_robot, paint_teapot, paint_umbrella
+from training.draw_vehicles import paint_balloon, paint_bicycle, paint_car, paint_rocket, paint_sailboat
 from training.pen import Color, Pen
 
 
@@ -36,6 +43,12 @@ LOOKS: Final[Mapping[str, Look]] = {
     "fish": Look(paint_fish, 0.72, hover=0.1, turn=12, swims=True, width=1.15),
     "flower": Look(paint_flower, turn=6, width=0.3),
     "castle": Look(paint_castle, 1.05, width=0.98),
+    "windmill": Look(paint_windmill, 1.05, width=0.6),
+    "tent": Look(paint_tent, 0.68, width=1.1),
+    "umbrella": Look(paint_umbrella, hover=0.08, turn=14, width=0.4),
+    "bicycle": Look(paint_bicycle, 0.68, turn=2, width=1.0),
+    "teapot": Look(paint_teapot, 0.7, width=0.7),
+    "robot": Look(paint_robot, 1.02, turn=3, width=0.55),
     "cat": Look(paint_cat, 0.98, turn=2, width=0.72),
     "rocket": Look(paint_rocket, hover=0.1, turn=12, width=0.35),
 }

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.pen import CREAM, GLASS, INK, LAMP, WHITE, WOOD, Color, Pen, box, curve, ellipse, mix, polygon
+import skia
+
+from training.draw_buildings import brightness, deep, trim
+from training.pen import (
+    CREAM,
+    GLASS,
+    INK,
+    LAMP,
+    WHITE,
+    WOOD,
+    Color,
+    Pen,
+    around,
+    box,
+    curve,
+    ellipse,
+    mix,
+    polygon,
+)
 
 STEEL: Final[Color] = (0.30, 0.32, 0.40)
 TIRE: Final[Color] = (0.16, 0.16, 0.20)
+
+
+def _without(outer: skia.Path, inner: skia.Path) -> skia.Path:
+    outer.addPath(inner)
+    outer.setFillType(skia.PathFillType.kEvenOdd)
+    return outer
 
 
 def paint_sailboat(pen: Pen, color: Color) -> None:
@@ -20,7 +44,9 @@ def paint_sailboat(pen: Pen, color: Color) -> None:
         curve((mast - 0.035, -0.96), (mast - 0.28 - belly, -0.5, mast - 0.42, low), (mast - 0.035, low)),
         color,
     )
-    pale = mix(color, WHITE, rng.choice((0.0, 0.45)))
+    pale = rng.choice(
+        (color, mix(color, WHITE, 0.4) if 0.25 < brightness(color) < 0.87 else deep(color, 0.16))
+    )
     pen.fill(
         curve((mast + 0.035, -0.9), (mast + 0.2 + belly, -0.5, mast + 0.36, low), (mast + 0.035, low)), pale
     )
@@ -29,9 +55,13 @@ def paint_sailboat(pen: Pen, color: Color) -> None:
     hull = curve(
         (-0.46, deck), (0.5, deck), (0.42, -0.03, 0.26, 0.0), (-0.3, 0.0), (-0.42, -0.04, -0.46, deck)
     )
-    pen.fill(hull, rng.choice((mix(color, INK, 0.25), CREAM, WOOD)))
+    pen.fill(hull, rng.choice((deep(color, 0.25), CREAM, WOOD)))
     with pen.inside(hull):
-        pen.fill(box(-0.5, deck, 0.5, deck + 0.05), mix(color, WHITE, 0.75), 0)
+        pen.fill(
+            box(-0.5, deck, 0.5, deck + 0.05),
+            mix(color, WHITE, 0.75) if brightness(color) < 0.87 else trim(color),
+            0,
+        )
 
 
 def paint_balloon(pen: Pen, color: Color) -> None:
@@ -48,19 +78,18 @@ def paint_balloon(pen: Pen, color: Color) -> None:
     )
     pen.fill(envelope, color, 1.2)
     pattern = rng.random()
-    pale = mix(color, WHITE, rng.uniform(0.5, 0.8))
+    pale = mix(color, WHITE, rng.uniform(0.5, 0.8)) if brightness(color) < 0.87 else trim(color)
     with pen.inside(envelope):
         if pattern < 0.6:
             for share in (0.33, 0.86):
-                outer, inner = rx * share + 0.035, rx * share - 0.05
-                ring = ellipse(0, middle, outer, 0.4)
-                ring.addPath(ellipse(0, middle, inner, 0.4))
-                ring.setFillType(type(ring.getFillType()).kEvenOdd)
-                pen.fill(ring, pale if share < 0.5 else mix(color, INK, 0.18), 0.6)
+                ring = _without(
+                    ellipse(0, middle, rx * share + 0.035, 0.4), ellipse(0, middle, rx * share - 0.05, 0.4)
+                )
+                pen.fill(ring, pale if share < 0.5 else deep(color, 0.2), 0.6)
         elif pattern < 0.85:
             y = rng.uniform(-0.72, -0.6)
             pen.fill(box(-0.5, y, 0.5, y + 0.11), pale, 1.2)
-    pen.fill(box(-0.12, -0.27, 0.12, -0.235, 0.015), mix(color, INK, 0.35))
+    pen.fill(box(-0.12, -0.27, 0.12, -0.235, 0.015), deep(color, 0.35))
     pen.fill(box(-0.085, -0.14, 0.085, 0, 0.025), (0.66, 0.44, 0.26))
     pen.fill(box(-0.1, -0.15, 0.1, -0.115, 0.012), (0.45, 0.28, 0.16), 0)
 
@@ -107,20 +136,20 @@ def paint_car(pen: Pen, color: Color) -> None:
         (-0.49, -0.075, -0.49, -0.1),
     )
     pen.fill(body, color, 1.2)
-    pen.fill(box(-0.49, -0.115, 0.5, -0.085), mix(color, INK, 0.35), 0)
-    pen.fill(box(-0.12, waist + 0.055, -0.04, waist + 0.075, 0.008), mix(color, INK, 0.4), 0)
+    pen.fill(box(-0.49, -0.115, 0.5, -0.085), deep(color, 0.35), 0)
+    pen.fill(box(-0.12, waist + 0.055, -0.04, waist + 0.075, 0.008), deep(color, 0.4), 0)
     pen.fill(ellipse(0.455, -0.2, 0.032, 0.04), (1.0, 0.95, 0.7), 0)
     if pen.light.lamps:
         pen.glow(0.47, -0.2, 0.16, LAMP, 0.8)
     pen.fill(box(-0.495, -0.23, -0.465, -0.17, 0.01), (0.85, 0.2, 0.2), 0)
     for x in (-0.27, 0.28):
-        pen.fill(ellipse(x, -radius - 0.01, radius * 1.2), mix(color, INK, 0.55), 0)
+        pen.fill(ellipse(x, -radius - 0.01, radius * 1.2), deep(color, 0.5), 0)
         _wheel(pen, x, radius)
 
 
 def paint_rocket(pen: Pen, color: Color) -> None:
     rng = pen.rng
-    half, fin = rng.uniform(0.14, 0.17), mix(color, INK, 0.32)
+    half, fin = rng.uniform(0.14, 0.17), deep(color, 0.32)
     base, flying = -0.2, rng.random() < 0.75
     if flying:
         pen.glow(0, -0.08, 0.22, (1.0, 0.7, 0.3), 0.5)
@@ -153,12 +182,66 @@ def paint_rocket(pen: Pen, color: Color) -> None:
     )
     pen.fill(body, color, 1.4)
     with pen.inside(body):
-        nose = rng.choice((CREAM, mix(color, INK, 0.4)))
+        nose = rng.choice((trim(color), deep(color, 0.4)))
         pen.fill(curve((-0.4, -0.77), (0, -0.72, 0.4, -0.77), (0.4, -1.1), (-0.4, -1.1)), nose, 1.2)
         if rng.random() < 0.6:
-            pen.fill(box(-0.4, -0.33, 0.4, -0.285), CREAM, 1.0)
-    pen.fill(ellipse(0, -0.57, 0.083), CREAM, 0.6)
+            pen.fill(box(-0.4, -0.33, 0.4, -0.285), trim(color), 1.0)
+    pen.fill(ellipse(0, -0.57, 0.083), trim(color), 0.6)
     if pen.light.lamps:
         pen.fall(ellipse(0, -0.57, 0.06), LAMP, LAMP)
     else:
         pen.fill(ellipse(0, -0.57, 0.06), (0.34, 0.62, 0.82), 1.2)
+
+
+def paint_bicycle(pen: Pen, color: Color) -> None:
+    rng = pen.rng
+    radius, hub = rng.uniform(0.2, 0.215), 0.285
+    y = -radius
+    crank, seat = (-0.03, y - 0.005), (-0.13, rng.uniform(-0.53, -0.5))
+    head, bar = (0.19, seat[1] + 0.03), (0.165, seat[1] - 0.1)
+    rubber = (0.54, 0.57, 0.64) if brightness(color) < 0.25 else (0.26, 0.27, 0.33)
+    for x in (-hub, hub):
+        for dx, dy, _ in around(3, radius - 0.04):
+            pen.line([(x - dx, y - dy), (x + dx, y + dy)], 0.011, (0.80, 0.83, 0.88))
+        pen.fill(_without(ellipse(x, y, radius), ellipse(x, y, radius - 0.03)), rubber, 0)
+        pen.fill(_without(ellipse(x, y, radius - 0.026), ellipse(x, y, radius - 0.062)), color, 0.5)
+    rear, front = (-hub, y), (hub, y)
+    for a, b in (
+        (rear, crank),
+        (rear, seat),
+        (seat, crank),
+        (crank, head),
+        ((-0.115, seat[1] + 0.07), head),
+        (head, front),
+        (bar, head),
+    ):
+        pen.line([a, b], 0.058, mix(color, WHITE, 0.08))
+    pen.fill(ellipse(*crank, 0.05), deep(color, 0.35), 0)
+    pen.line([(crank[0] - 0.05, y - 0.06), (crank[0] + 0.05, y + 0.06)], 0.022, rubber)
+    pen.fill(ellipse(*rear, 0.035), rubber, 0)
+    pen.fill(ellipse(*front, 0.035), rubber, 0)
+    leather = mix(WOOD, INK, 0.2)
+    pen.fill(
+        curve(
+            (-0.24, seat[1] - 0.05),
+            (-0.14, seat[1] - 0.07, -0.02, seat[1] - 0.035),
+            (-0.04, seat[1] + 0.005),
+            (-0.22, seat[1] + 0.04, -0.24, seat[1] - 0.05),
+        ),
+        leather,
+        0,
+    )
+    pen.line(
+        [bar, (0.2, bar[1] - 0.03), (0.28, bar[1] + 0.02)]
+        if rng.random() < 0.5
+        else [bar, (0.1, bar[1] - 0.05), (0.05, bar[1] + 0.01)],
+        0.036,
+        leather,
+    )
+    if rng.random() < 0.35:
+        top, low = head[1] - 0.07, head[1] + 0.08
+        basket = polygon((0.22, top), (0.43, top), (0.4, low), (0.24, low))
+        pen.fill(basket, (0.76, 0.56, 0.34), 0.8)
+    elif pen.light.lamps:
+        pen.glow(0.3, head[1], 0.13, LAMP, 0.8)
+        pen.fall(ellipse(0.25, head[1], 0.04), WHITE, LAMP)
