@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from training.draw_animals import paint_cat
+from training.draw_animals import paint_bird, paint_butterfly, paint_cat, paint_fish, paint_snowman
 from training.draw_buildings import (
     paint_castle,
     paint_house,
@@ -14,7 +14,7 @@ from training.draw_buildings import (
     paint_tent,
     paint_windmill,
 )
-from training.draw_nature import paint_fish, paint_flower, paint_mushroom, paint_tree
+from training.draw_nature import (
 from training.draw_objects import paint_robot, paint_teapot, paint_umbrella
 from training.draw_vehicles import paint_balloon, paint_bicycle, paint_car, paint_rocket, paint_sailboat
 from training.pen import Color, Pen
@@ -50,5 +50,11 @@ LOOKS: Final[Mapping[str, Look]] = {
     "teapot": Look(paint_teapot, 0.7, width=0.7),
     "robot": Look(paint_robot, 1.02, turn=3, width=0.55),
     "cat": Look(paint_cat, 0.98, turn=2, width=0.72),
+    "bird": Look(paint_bird, hover=0.06, turn=10, width=0.5),
+    "butterfly": Look(paint_butterfly, hover=0.1, turn=18, width=0.5),
+    "snowman": Look(paint_snowman, 1.03, turn=2, width=0.6),
+    "pine tree": Look(paint_pine, turn=2, width=0.6),
+    "apple": Look(paint_apple, 0.92, turn=8, width=0.62),
+    "cactus": Look(paint_cactus, turn=2, width=0.5),
     "rocket": Look(paint_rocket, hover=0.1, turn=12, width=0.35),
 }
