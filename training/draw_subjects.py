@@ -15,6 +15,13 @@ from training.draw_buildings import (
     paint_windmill,
 )
 from training.draw_nature import (
+    paint_apple,
+    paint_cactus,
+    paint_flower,
+    paint_mushroom,
+    paint_pine,
+    paint_tree,
+)
 from training.draw_objects import paint_robot, paint_teapot, paint_umbrella
 from training.draw_vehicles import paint_balloon, paint_bicycle, paint_car, paint_rocket, paint_sailboat
 from training.pen import Color, Pen
