@@ -115,11 +115,11 @@ def paint_lighthouse(pen: Pen, color: Color) -> None:
             pen.canvas.restore()
     tower = polygon((-foot, 0), (-neck, top), (neck, top), (foot, 0))
     pen.fill(tower, color, 1.4)
-    bands = rng.choice((2, 3))
+    bands, wide = rng.choice((2, 3)), 0.24 if brightness(color) > 0.87 else 0.36
     with pen.inside(tower):
         for i in range(bands):
             y = top * (i + 0.62) / bands
-            pen.fill(box(-foot, y, foot, y - top * 0.36 / bands), trim(color), 1.4)
+            pen.fill(box(-foot, y, foot, y - top * wide / bands), trim(color), 1.4)
     pen.fill(box(-0.045, -0.17, 0.045, 0, 0.04), mix(WOOD, INK, 0.3), 0)
     pen.fill(box(-neck - 0.055, top - 0.035, neck + 0.055, top + 0.005, 0.01), SLATE)
     lamp = box(-0.075, top - 0.15, 0.075, top - 0.035)
@@ -220,7 +220,7 @@ def paint_windmill(pen: Pen, color: Color) -> None:
     )
     pen.fill(box(-0.065, -0.18, 0.065, 0, 0.03), mix(WOOD, INK, 0.25), 0)
     _slit(pen, 0, -0.4)
-    spar, cloth = mix(WOOD, INK, 0.1), trim(color)
+    spar, cloth = mix(WOOD, INK, 0.1), mix(trim(color), WHITE, 0.4)
     reach = rng.uniform(0.38, 0.42)
     for along, across, _ in around(4, 1.0, rng.uniform(18, 72)):
 
