@@ -114,12 +114,17 @@ def paint_butterfly(pen: Pen, color: Color) -> None:
     rim, spot = shadow(color, 0.22 if is_white(color) else 0.42), pale(color, 0.6)
     for side in (-1, 1):
         w = side * spread
-        lower = [(0.02 * w, -0.5), (0.2 * w, -0.56, 0.44 * w, -0.42, 0.38 * w, -0.22),
-                 (0.33 * w, -0.02, 0.12 * w, -0.04, 0.02 * w, -0.42)]  # fmt: skip
-        upper = [(0.02 * w, -0.46), (0.06 * w, -0.72, 0.24 * w, -0.98 + rise, 0.42 * w, -0.95 + rise),
-                 (0.56 * w, -0.92 + rise, 0.5 * w, -0.44, 0.02 * w, -0.46)]  # fmt: skip
-        for (start, *parts), x, y in ((lower, 0.2 * w, -0.32), (upper, 0.27 * w, -0.68)):
-            wing = curve(start, *parts)
+        lower = curve(
+            (0.02 * w, -0.5),
+            (0.2 * w, -0.56, 0.44 * w, -0.42, 0.38 * w, -0.22),
+            (0.33 * w, -0.02, 0.12 * w, -0.04, 0.02 * w, -0.42),
+        )
+        upper = curve(
+            (0.02 * w, -0.46),
+            (0.06 * w, -0.72, 0.24 * w, -0.98 + rise, 0.42 * w, -0.95 + rise),
+            (0.56 * w, -0.92 + rise, 0.5 * w, -0.44, 0.02 * w, -0.46),
+        )
+        for wing, x, y in ((lower, 0.2 * w, -0.32), (upper, 0.27 * w, -0.68)):
             solid(pen, wing, rim)
             with pen.moved(x * 0.19, y * 0.19, 0.81):
                 pen.fill(wing, color, 1.2)

@@ -57,7 +57,7 @@ def solid(pen: Pen, shape: skia.Path, color: Color, shade: float = 1.0) -> None:
     inner.transform(skia.Matrix.Scale(1 - 2 * rim / bounds.width(), 1 - 2 * rim / bounds.height()))
     inner.transform(skia.Matrix.Translate(x + shift, y - rim * 0.4 if is_white(color) else y + rim * 0.4))
     with pen.inside(shape):
-        pen.fill(inner, color, shade)
+        pen.fill(inner, color, shade * 0.6 if is_white(color) else shade)
 
 
 def stroke(pen: Pen, points: Sequence[Point], width: float, color: Color) -> None:
@@ -249,7 +249,7 @@ def paint_apple(pen: Pen, color: Color) -> None:
         pen.fill(ellipse(0, top + dip * 0.75, 0.12, 0.05), shadow(color, 0.4), 0)
     side = pen.light.side
     gleam = ellipse(side * half * 0.58, top * 0.68, 0.055, 0.12, side * 22)
-    pen.fill(gleam, pale(color, 0.55), 0, 0.9)
+    pen.fill(gleam, WHITE if is_white(color) else pale(color, 0.55), 0, 0.9)
     lean = rng.uniform(0.03, 0.09)
     pen.line([(0, top + dip * 0.9), (0, top - 0.04), (lean, top - 0.14)], 0.045, mix(WOOD, INK, 0.25))
     leaf = curve(
