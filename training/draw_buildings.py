@@ -36,6 +36,8 @@ def deep(color: Color, share: float) -> Color:
     if brightness(color) > 0.9:
         return mix(color, (0.22, 0.26, 0.42), share * 0.8)
     warm = color[0] > color[2] + 0.1  # ink would turn yellow to olive and orange to brown
+    if warm and brightness(color) > 0.5:
+        return mix(color, (0.62, 0.24, 0.12), share * 0.7)
     return mix(color, (0.26, 0.09, 0.13) if warm else INK, share)
 
 
@@ -114,8 +116,8 @@ def paint_lighthouse(pen: Pen, color: Color) -> None:
                 pen.glow(0, -0.79, 0.85, LAMP, 0.6)
             pen.canvas.restore()
     tower = polygon((-foot, 0), (-neck, top), (neck, top), (foot, 0))
-    pen.fill(tower, color, 1.4)
-    bands, wide = rng.choice((2, 3)), 0.24 if brightness(color) > 0.87 else 0.36
+    pen.fill(tower, color, 1.15)
+    bands, wide = rng.choice((2, 3)), 0.24 if brightness(color) > 0.87 else 0.32
     with pen.inside(tower):
         for i in range(bands):
             y = top * (i + 0.62) / bands
@@ -210,13 +212,13 @@ def paint_windmill(pen: Pen, color: Color) -> None:
     rng = pen.rng
     foot, neck, hub = rng.uniform(0.24, 0.28), rng.uniform(0.16, 0.18), -0.66
     tower = polygon((-foot, 0), (-neck, hub), (neck, hub), (foot, 0))
-    pen.fill(tower, color, 1.4)
+    pen.fill(tower, color, 1.1)
     with pen.inside(tower):
         pen.fill(box(-foot, -0.3, foot, -0.26), deep(color, 0.3), 0)
     pen.fill(
         curve((-neck - 0.045, hub + 0.02), (-neck, hub - 0.22, neck, hub - 0.22, neck + 0.045, hub + 0.02)),
-        deep(color, 0.4),
-        1.2,
+        deep(color, 0.3),
+        1.0,
     )
     pen.fill(box(-0.065, -0.18, 0.065, 0, 0.03), mix(WOOD, INK, 0.25), 0)
     _slit(pen, 0, -0.4)

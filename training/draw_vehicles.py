@@ -149,7 +149,7 @@ def paint_car(pen: Pen, color: Color) -> None:
 
 def paint_rocket(pen: Pen, color: Color) -> None:
     rng = pen.rng
-    half, fin = rng.uniform(0.14, 0.17), deep(color, 0.32)
+    half, fin = rng.uniform(0.14, 0.17), deep(color, 0.22)
     base, flying = -0.2, rng.random() < 0.75
     if flying:
         pen.glow(0, -0.08, 0.22, (1.0, 0.7, 0.3), 0.5)
@@ -180,9 +180,9 @@ def paint_rocket(pen: Pen, color: Color) -> None:
         (-half * 1.5, -0.6, -half * 0.7, -0.85, 0, -1.0),
         (half * 0.7, -0.85, half * 1.5, -0.6, half * 0.75, base),
     )
-    pen.fill(body, color, 1.4)
+    pen.fill(body, color, 1.0)
     with pen.inside(body):
-        nose = rng.choice((trim(color), deep(color, 0.4)))
+        nose = rng.choice((CREAM, deep(color, 0.32)))
         pen.fill(curve((-0.4, -0.77), (0, -0.72, 0.4, -0.77), (0.4, -1.1), (-0.4, -1.1)), nose, 1.2)
         if rng.random() < 0.6:
             pen.fill(box(-0.4, -0.33, 0.4, -0.285), trim(color), 1.0)
