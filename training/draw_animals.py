@@ -71,7 +71,7 @@ def _cat_head(pen: Pen, color: Color, dark: Color, striped: bool) -> None:
 def paint_bird(pen: Pen, color: Color) -> None:
     """A bird on the wing, seen from the side."""
     rng = pen.rng
-    beat, wing = rng.uniform(-14, 16), shadow(color, 0.24)
+    beat, wing = rng.uniform(-14, 16), shadow(color, 0.18)
     with pen.moved(0.12, -0.52, 1.0, beat + rng.uniform(4, 16)):
         far = curve(
             (-0.1, 0.05), (-0.12, -0.2, -0.04, -0.38, 0.08, -0.47), (0.14, -0.3, 0.14, -0.15, 0.1, 0.05)
@@ -100,10 +100,13 @@ def paint_bird(pen: Pen, color: Color) -> None:
     pen.fill(ellipse(0.298, -0.655, 0.033), INK, 0)
     with pen.moved(0.06, -0.48, 1.0, beat):
         near = curve(
-            (0.1, 0.04), (0.1, -0.24, -0.06, -0.46, -0.34, -0.52),
-            (-0.27, -0.47, -0.26, -0.42, -0.29, -0.37), (-0.22, -0.34, -0.22, -0.28, -0.25, -0.23),
-            (-0.18, -0.2, -0.18, -0.14, -0.2, -0.08), (-0.12, 0.08, 0.04, 0.12, 0.1, 0.04),
-        )  # fmt: skip
+            (0.1, 0.04),
+            (0.12, -0.24, -0.06, -0.5, -0.34, -0.53),
+            (-0.4, -0.44, -0.36, -0.36, -0.25, -0.37),
+            (-0.34, -0.28, -0.3, -0.2, -0.2, -0.22),
+            (-0.26, -0.13, -0.22, -0.06, -0.13, -0.08),
+            (-0.11, 0.05, 0.04, 0.11, 0.1, 0.04),
+        )
         solid(pen, near, wing, 1.3)
 
 
