@@ -22,10 +22,13 @@ def is_black(color: Color) -> bool:
 
 
 def shadow(color: Color, share: float) -> Color:
-    """A second tone that stays apart from the first: darker, but lighter on black, bluish on white."""
+    """A second tone: darker, but lighter on black, bluish on white and amber on yellow."""
     if is_black(color):
         return mix(color, HAZE, share)
-    return mix(color, (0.42, 0.50, 0.70), share) if is_white(color) else mix(color, INK, share)
+    if is_white(color):
+        return mix(color, (0.42, 0.50, 0.70), share)
+    amber = color[0] > 0.8 and color[1] > 0.4 and color[2] < 0.4  # ink would turn orange and yellow brown
+    return mix(color, (0.78, color[1] * 0.42, 0.03) if amber else INK, share)
 
 
 def pale(color: Color, share: float) -> Color:
@@ -93,7 +96,10 @@ def paint_tree(pen: Pen, color: Color) -> None:
         (x / 0.26 * rx * 0.68, middle + y / 0.26 * ry * 0.68, rng.uniform(0.155, 0.2))
         for x, y, _ in around(rng.randint(6, 8), 0.26, rng.uniform(0, 60))
     ]
-    dark, light = shadow(color, 0.28), WHITE if is_white(color) else pale(color, 0.22)
+    dark, light = (
+        shadow(color, 0.42 if is_black(color) else 0.28),
+        WHITE if is_white(color) else pale(color, 0.22),
+    )
     for x, y, r in blobs:
         pen.fill(ellipse(x, y + 0.02, r), dark, 0)
     pen.fill(ellipse(0, middle, rx * 0.9, ry * 0.95), color)
