@@ -61,13 +61,17 @@ def _pane(pen: Pen, left: float, top: float, right: float, bottom: float) -> Non
 def paint_house(pen: Pen, color: Color) -> None:
     rng = pen.rng
     half, wall = rng.uniform(0.36, 0.42), rng.uniform(0.44, 0.54)
-    roof = rng.choice((SLATE, WOOD, deep(color, 0.6)))
+    brown = max(abs(a - b) for a, b in zip(color, WOOD, strict=True)) < 0.15
+    roof = rng.choice((SLATE, (0.72, 0.34, 0.22) if brown else WOOD, deep(color, 0.6)))
     top = wall + rng.uniform(0.3, 0.38)
     chimney = rng.choice((-1, 1)) * half * 0.55
     pen.fill(box(chimney - 0.05, -top - 0.02, chimney + 0.05, -wall), mix(roof, (0.6, 0.35, 0.28), 0.5))
     gabled = rng.random() < 0.6
     if gabled:
-        pen.fill(polygon((-half, 0), (-half, -wall), (0, -top + 0.03), (half, -wall), (half, 0)), color)
+        pen.fill(
+            polygon((-half, 0), (-half, -wall - 0.03), (0, -top - 0.03), (half, -wall - 0.03), (half, 0)),
+            color,
+        )
         thick, eave = 0.085, half + 0.075
         slope = (top - wall) / half
         low = wall - slope * 0.075
@@ -90,7 +94,9 @@ def paint_house(pen: Pen, color: Color) -> None:
         )
         pen.fill(box(-half, -wall, half, -wall + 0.03), deep(color, 0.35), 0)
     door = rng.choice((-1, 0, 1)) * half * 0.5
-    pen.fill(box(door - 0.075, -0.27, door + 0.075, 0, 0.0), mix(WOOD, INK, 0.2))
+    pen.fill(
+        box(door - 0.075, -0.27, door + 0.075, 0, 0.0), mix(WOOD, *((CREAM, 0.6) if brown else (INK, 0.2)))
+    )
     pen.fill(ellipse(door + 0.045, -0.13, 0.012), LAMP, 0)
     width, y = 0.075, -wall * 0.55
     for x in (-half * 0.55, half * 0.55) if door == 0 else (-door, 0.0):

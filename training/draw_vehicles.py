@@ -199,13 +199,13 @@ def paint_bicycle(pen: Pen, color: Color) -> None:
     y = -radius
     crank, seat = (-0.03, y - 0.005), (-0.13, rng.uniform(-0.53, -0.5))
     head, bar = (0.19, seat[1] + 0.03), (0.165, seat[1] - 0.1)
-    frame = mix(color, WHITE, 0.24 if pen.light.lamps and brightness(color) < 0.4 else 0.08)
+    frame = mix(color, WHITE, 0.24 if pen.light.lamps and brightness(color) < 0.25 else 0.03)
     rubber = (0.54, 0.57, 0.64) if brightness(color) < 0.25 else (0.26, 0.27, 0.33)
     for x in (-hub, hub):
         for dx, dy, _ in around(3, radius - 0.04):
             pen.line([(x - dx, y - dy), (x + dx, y + dy)], 0.011, (0.80, 0.83, 0.88))
         pen.fill(_without(ellipse(x, y, radius), ellipse(x, y, radius - 0.03)), rubber, 0)
-        pen.fill(_without(ellipse(x, y, radius - 0.026), ellipse(x, y, radius - 0.062)), color, 0.5)
+        pen.fill(_without(ellipse(x, y, radius - 0.024), ellipse(x, y, radius - 0.07)), color, 0.5)
     rear, front = (-hub, y), (hub, y)
     for a, b in (
         (rear, crank),
@@ -216,7 +216,7 @@ def paint_bicycle(pen: Pen, color: Color) -> None:
         (head, front),
         (bar, head),
     ):
-        pen.line([a, b], 0.058, frame)
+        pen.line([a, b], 0.066, frame)
     pen.fill(ellipse(*crank, 0.05), deep(color, 0.35), 0)
     pen.line([(crank[0] - 0.05, y - 0.06), (crank[0] + 0.05, y + 0.06)], 0.022, rubber)
     pen.fill(ellipse(*rear, 0.035), rubber, 0)
