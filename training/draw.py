@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from training.draw_layout import Place, extent, ground_of, places
 from training.draw_settings import BEFORE, BEHIND, islet, light_of, pond
+from training.draw_styles import STYLES, Layers, Style, styled
 from training.draw_subjects import LOOKS
-from training.pen import INK, WHITE, Color, Pen, ellipse, mix
+from training.pen import INK, WHITE, Color, Light, Pen, ellipse, mix
 from training.scenes import Scene, complete
 
 RGB: Final[Mapping[str, Color]] = {
@@ -33,55 +35,102 @@ RGB: Final[Mapping[str, Color]] = {
 def draw(scene: Scene, size: int, rng: random.Random) -> NDArray[np.uint8]:
     """The scene as (size, size, 3) pixels; what it leaves open, and every detail, `rng` chooses."""
     scene = complete(scene, rng)
-    surface = skia.Surface(size, size)
-    canvas = surface.getCanvas()
-    canvas.scale(size, size)
     assert scene.setting is not None
-    pen = Pen(canvas, light_of(scene.setting, rng), rng)
-    ground = ground_of(scene, rng)
+    light, ground = light_of(scene.setting, rng), ground_of(scene, rng)
+    where = places(scene, ground, rng)
+    if scene.style:
+        style = STYLES[scene.style]
+        return styled(style, _layers(style, scene.setting, light, ground, where, rng), size, rng)
+    surface, pen = _sheet(size, light, rng)
     BEHIND[scene.setting](pen, ground)
-    for place in places(scene, ground, rng):
-        _place(pen, place, scene.setting)
+    for place in where:
+        _paint_footing(pen, place, scene.setting)
+        _paint_subject(pen, place, scene.setting)
+        _paint_ripples(pen, place, scene.setting)
     if scene.setting in BEFORE:
         BEFORE[scene.setting](pen, ground)
-    pixels: NDArray[np.uint8] = surface.toarray(colorType=skia.kRGB_888x_ColorType)
-    return np.ascontiguousarray(pixels[..., :3])
+    return np.ascontiguousarray(_pixels(surface)[..., :3])
 
 
-def _place(pen: Pen, place: Place, setting: str) -> None:
-    """Draw the subject on, in or above the ground at its place."""
-    rng, look = pen.rng, LOOKS[place.subject.name]
-    x, y, width = place.x, place.y, place.width
-    assert place.subject.color is not None
-    color = _nuance(RGB[place.subject.color], rng)
-    flip = rng.random() < 0.5
+def _layers(
+    style: Style, setting: str, light: Light, ground: float, where: Sequence[Place], rng: random.Random
+) -> Layers:
+    """The same scene with the setting, foreground included, apart from each subject."""
+    surface, pen = _sheet(style.grid, light, rng)
+    BEHIND[setting](pen, ground)
+    for place in where:
+        _paint_footing(pen, place, setting)
+        _paint_ripples(pen, place, setting)
+    if setting in BEFORE:
+        BEFORE[setting](pen, ground)
+    if style.flat:
+        light = replace(light, strength=0.0, contrast=0.0, lamps=style.lamps)
+    subjects = []
+    for place in where:
+        sheet, pen = _sheet(style.grid, light, rng)
+        _paint_subject(pen, place, setting)
+        color = place.subject.color
+        assert color is not None
+        subjects.append((_pixels(sheet), color, RGB[color]))
+    return Layers(_pixels(surface), subjects)
+
+
+def _sheet(size: int, light: Light, rng: random.Random) -> tuple[skia.Surface, Pen]:
+    surface = skia.Surface(size, size)
+    surface.getCanvas().scale(size, size)
+    return surface, Pen(surface.getCanvas(), light, rng)
+
+
+def _pixels(surface: skia.Surface) -> NDArray[np.uint8]:
+    """(N, N, 4) red, green, blue and how much is covered; colours are multiplied by the latter."""
+    pixels: NDArray[np.uint8] = surface.makeImageSnapshot().toarray(
+        colorType=skia.kRGBA_8888_ColorType, alphaType=skia.kPremul_AlphaType
+    )
+    return pixels
+
+
+def _swims(place: Place, setting: str) -> bool:
+    return LOOKS[place.subject.name].swims and setting != "space" and not place.floats
+
+
+def _paint_footing(pen: Pen, place: Place, setting: str) -> None:
+    """What the subject stands on: its shadow, a pond or an islet."""
     if place.floats:
-        middle = extent(place.subject.name)[1] / 2
-        with pen.moved(x, y - middle * width, width, place.turn, flip), pen.moved(0, middle, 1):
-            look.paint(pen, color)
         return
-    swims = look.swims and setting != "space"
-    flying = look.hover and rng.random() < 0.8
-    lift = look.hover * width * rng.uniform(0.3, 1.0) if flying and not swims else 0.0
+    look, x, y = LOOKS[place.subject.name], place.x, place.y
+    width = place.width * look.width
+    swims = _swims(place, setting)
     if swims and setting != "sea":
-        pond(pen, setting, x, y, width * look.width)
+        pond(pen, setting, x, y, width)
     elif not swims and setting == "sea" and not look.hover:
-        islet(pen, x, y, width * (look.width + 0.3))
+        islet(pen, x, y, width + 0.3 * place.width)
     else:
-        shadow = ellipse(x, y + 0.005, width * look.width / 2 * (0.8 if lift else 1.0), 0.022)
-        pen.fill(shadow, INK, 0, 0.18 if lift else 0.28)
-    if not swims and not lift:
-        pen.fill(ellipse(x, y + 0.003, width * look.width / 2, 0.018), INK, 0, 0.25)
-    sunk = 0.03 * width if swims else 0.0
-    with pen.moved(x, y - lift + sunk, width, place.turn, flip):
-        look.paint(pen, color)
-    if swims:
-        for side in (-1, 1):
-            reach = width * look.width * 0.4
-            pen.line(
-                [(x - reach, y + 0.018 * side), (x, y + 0.018 * side + 0.008), (x + reach, y + 0.018 * side)],
-                0.011, mix((0.6, 0.8, 0.95), WHITE, 0.3), 0.6,
-            )  # fmt: skip
+        shadow = ellipse(x, y + 0.005, width / 2 * (0.8 if place.lift else 1.0), 0.022)
+        pen.fill(shadow, INK, 0, 0.18 if place.lift else 0.28)
+    if not swims and not place.lift:
+        pen.fill(ellipse(x, y + 0.003, width / 2, 0.018), INK, 0, 0.25)
+
+
+def _paint_subject(pen: Pen, place: Place, setting: str) -> None:
+    paint, color, width = LOOKS[place.subject.name].paint, place.subject.color, place.width
+    assert color is not None
+    shade = _nuance(RGB[color], pen.rng)
+    # what floats turns about its middle, what stands about its foot
+    middle = extent(place.subject.name)[1] / 2 if place.floats else 0.0
+    sunk = 0.03 * width if _swims(place, setting) else 0.0
+    y = place.y - place.lift + sunk - middle * width
+    with pen.moved(place.x, y, width, place.turn, place.flip), pen.moved(0, middle, 1):
+        paint(pen, shade)
+
+
+def _paint_ripples(pen: Pen, place: Place, setting: str) -> None:
+    """Two lines of water about what swims."""
+    if not _swims(place, setting):
+        return
+    x, y, reach = place.x, place.y, place.width * LOOKS[place.subject.name].width * 0.4
+    for side in (-1, 1):
+        low = y + 0.018 * side
+        pen.line([(x - reach, low), (x, low + 0.008), (x + reach, low)], 0.011, (0.76, 0.88, 0.97), 0.6)
 
 
 def _nuance(color: Color, rng: random.Random) -> Color:

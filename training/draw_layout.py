@@ -1,4 +1,4 @@
-"""Where the subjects of a scene stand or float: side by side, or one above the other, whole in the picture."""
+"""Where the subjects of a scene stand or float, whole in the picture: in a row, or one above the other."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Place:
     y: float
     width: float
     turn: float
+    flip: bool
+    lift: float  # how far above the ground it hovers
     floats: bool  # stands on nothing: neither shadow nor pond
 
 
@@ -84,6 +86,16 @@ def _turn(subject: Subject, free: bool, rng: random.Random) -> float:
     return rng.uniform(-most, most)
 
 
+def _place(
+    subject: Subject, x: float, y: float, width: float, turn: float, floats: bool, rng: random.Random
+) -> Place:
+    look = LOOKS[subject.name]
+    hovers = look.hover > 0 and not floats and not look.swims and rng.random() < 0.8
+    lift = look.hover * width * rng.uniform(0.3, 1.0) if hovers else 0.0
+    lift = max(min(lift, y - extent(subject.name)[1] * width - MARGIN), 0.0)
+    return Place(subject, x, y, width, turn, rng.random() < 0.5, lift, floats)
+
+
 def _in_row(subjects: tuple[Subject, ...], ground: float, rng: random.Random) -> list[Place]:
     free = ground > 1
     turns = [_turn(s, free, rng) for s in subjects]
@@ -112,7 +124,7 @@ def _in_row(subjects: tuple[Subject, ...], ground: float, rng: random.Random) ->
         low = 0.5 + height * width / 2
         y = _clamp(low + rng.uniform(-0.1, 0.1), height * width + MARGIN, 0.95) if free else (
             max(ground + rng.uniform(0.04, 0.09), height * width + MARGIN))  # fmt: skip
-        found.append(Place(subject, left + half * width, y, width, turn, free))
+        found.append(_place(subject, left + half * width, y, width, turn, free, rng))
         left += 2 * half * width
     return found
 
@@ -140,7 +152,7 @@ def _stacked(subjects: tuple[Subject, ...], ground: float, rng: random.Random) -
     for i, subject in enumerate(subjects):
         half = reaches[i][0] * widths[i]
         x = _clamp(middle + rng.uniform(-0.06, 0.06), half + MARGIN, 1 - half - MARGIN)
-        found.append(Place(subject, x, heights[i], widths[i], turns[i], free or i == 0))
+        found.append(_place(subject, x, heights[i], widths[i], turns[i], free or i == 0, rng))
     return found
 
 

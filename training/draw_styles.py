@@ -1,0 +1,232 @@
+"""The styles: what a drawn scene becomes as a line drawing, in neon, as pixel art or in watercolor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.draw_filters import Bytes, Floats, bloom, contours, noise, soften, widen
+from training.pen import INK, WHITE, Color, mix
+
+PX: Final = 256  # styled pictures are made at this size
+GRID: Final = 64  # big pixels along a side of pixel art
+
+PAPER: Final[Color] = (0.985, 0.965, 0.925)
+TONED: Final[Color] = (0.56, 0.61, 0.66)  # paper on which a white line shows
+DARK: Final[Color] = (0.045, 0.035, 0.085)
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A scene drawn apart: the setting, (N, N, 4) bytes, and each subject with its named colour."""
+
+    setting: Bytes
+    subjects: Sequence[tuple[Bytes, str, Color]]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the layers are drawn, and what is made of them."""
+
+    render: Callable[[Layers, random.Random], Floats]
+    grid: int = PX  # the size the layers are drawn at
+    flat: bool = False  # whether in plain light, without shading
+    lamps: bool = False
+
+
+def line_drawing(layers: Layers, rng: random.Random) -> Floats:
+    """Bold lines in each subject's colour; the setting in pencil and a pale wash."""
+    toned = any(name == "white" for _, name, _ in layers.subjects) or rng.random() < 0.1
+    paper = np.array(TONED if toned else PAPER, np.float32)
+    setting = _floats(layers.setting)
+    picture = paper * (1 - (0.34 if toned else 0.30) * (1 - setting))
+    pencil = soften(contours(layers.setting[..., :3], 14, 44))
+    picture = picture * (1 - 0.42 * pencil[..., None])
+    for layer, _, color in layers.subjects:
+        mask = soften(_mask(layer))
+        inside = np.array(mix(_color(paper), color, 0.2), np.float32)
+        picture = _laid(picture, inside, mask)
+        lines = soften(widen(contours(layer, 40, 90)))
+        picture = _laid(picture, np.array(color, np.float32), np.minimum(lines * 1.25, 1))
+    return picture * (1 + 0.012 * _shifted(noise(2 * PX, 2, 1), rng)[..., None])
+
+
+def neon(layers: Layers, rng: random.Random) -> Floats:
+    """Glowing tubes along each subject's contours; the setting in dim thin ones on a dark wall."""
+    setting = _floats(layers.setting)
+    wall = np.array(DARK, np.float32) + 0.07 * setting
+    vivid = (setting / (setting.max(-1, keepdims=True) + 0.02)) ** 2
+    light = vivid * (0.5 * soften(contours(layers.setting[..., :3], 10, 40)))[..., None]
+    hot = np.zeros(setting.shape[:2], np.float32)
+    for layer, name, color in layers.subjects:
+        mask = _mask(layer)
+        dark, tube = name == "black", np.array(_tube(name, color), np.float32)
+        inside = np.array((0.004, 0.004, 0.008) if dark else mix(DARK, color, 0.2), np.float32)
+        wall = _laid(wall, inside, mask)
+        lines = soften(widen(contours(layer, 40, 100)), 2)
+        light = light * (1 - np.maximum(widen(mask, 2), lines))[..., None]
+        if dark:
+            rim = soften(widen(contours(layer[..., 3:], 60, 160)), 2)
+            light += tube * (0.62 * rim + 0.16 * lines)[..., None]
+        else:
+            light += tube * np.minimum(lines * 1.35, 1)[..., None]
+            hot = np.maximum(hot, np.clip(lines * 2.6 - 1.6, 0, 1) * (0.0 if name == "brown" else 0.5))
+    picture = wall * (1 - np.minimum(light.max(-1, keepdims=True), 1)) + light
+    picture = _laid(picture, np.ones(3, np.float32), hot)
+    return picture + 0.75 * bloom(light, 4, 3) + 0.55 * bloom(light, 8, 4)
+
+
+def _tube(name: str, color: Color) -> Color:
+    """The light of a tube that is called by the colour's name."""
+    if name == "black":
+        return 0.74, 0.76, 0.90
+    if name == "brown":
+        return 0.56, 0.31, 0.13
+    most = max(color)
+    return color if name == "white" else (color[0] / most, color[1] / most, color[2] / most)
+
+
+def pixel_art(layers: Layers, rng: random.Random) -> Floats:
+    """A grid of big pixels in a small palette; subjects have a dark outline."""
+    picture = _floats(layers.setting)
+    for layer, name, _ in layers.subjects:
+        mask = (layer[..., 3] > 120).astype(np.float32)
+        ring = widen(mask) - mask
+        pale = name == "black" and picture[ring > 0].mean(-1).mean() < 0.4 if ring.any() else False
+        picture = _laid(picture, np.array((0.62, 0.65, 0.76) if pale else INK, np.float32), ring)
+        picture = _laid(picture, _floats(layer) / np.maximum(_mask(layer), 0.01)[..., None], mask)
+    cells = (np.clip(picture, 0, 1) * 31.99).astype(np.intp)
+    codes = _nearest()[cells[..., 0], cells[..., 1], cells[..., 2]]
+    chosen: Floats = np.array(_palette(), np.float32)[codes]
+    return chosen.repeat(PX // GRID, 0).repeat(PX // GRID, 1)
+
+
+SHADES: Final[tuple[tuple[Color, float], ...]] = (
+    (INK, 0.62), (INK, 0.34), (INK, 0.14), (WHITE, 0.0), (WHITE, 0.24), (WHITE, 0.52),
+)  # fmt: skip
+PAINTS: Final[tuple[Color, ...]] = (
+    (0.86, 0.14, 0.17), (0.97, 0.50, 0.08), (0.99, 0.83, 0.16), (0.18, 0.62, 0.28), (0.13, 0.40, 0.86),
+    (0.54, 0.24, 0.72), (0.97, 0.56, 0.72), (0.96, 0.96, 0.97), (0.16, 0.15, 0.18), (0.52, 0.33, 0.20),
+    (0.40, 0.70, 0.95), (0.16, 0.50, 0.74), (0.16, 0.20, 0.42), (0.08, 0.04, 0.16), (0.96, 0.80, 0.52),
+    (0.55, 0.61, 0.66), (0.42, 0.49, 0.56), (0.34, 0.44, 0.45), (0.30, 0.35, 0.43), (0.88, 0.38, 0.42),
+    (0.40, 0.18, 0.30), (0.48, 0.76, 0.34),
+)  # fmt: skip
+
+
+def _palette() -> list[Color]:
+    return [mix(paint, end, share) for paint in PAINTS for end, share in SHADES]
+
+
+@cache
+def _nearest() -> NDArray[np.intp]:
+    """(32, 32, 32) of places in the palette: the nearest to each colour of five bits a channel."""
+    steps = (np.arange(32, dtype=np.float32) + 0.5) / 32
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1)
+    best = np.full(grid.shape[:3], np.inf, np.float32)
+    codes = np.zeros(grid.shape[:3], np.intp)
+    for code, color in enumerate(_palette()):
+        off = ((_lab(grid) - _lab(np.array(color, np.float32))) ** 2).sum(-1)
+        codes[off < best] = code
+        best = np.minimum(best, off)
+    return codes
+
+
+def watercolor(layers: Layers, rng: random.Random) -> Floats:
+    """Washes with soft wobbling edges, pigment gathered at their rims, on grained paper with a border."""
+    picture = 1 - 0.84 * (1 - _floats(layers.setting))
+    for layer, _, _ in layers.subjects:
+        picture = _over(picture, layer)
+    wet = _wobbled(picture, rng)
+    rims = soften(contours((wet * 255).astype(np.uint8), 16, 70), 1)
+    broad, fine = (_shifted(noise(2 * PX, cell, cell), rng) for cell in (48, 14))
+    grain = _shifted(noise(2 * PX, 2, 2), rng)
+    edge = _inward() + 3.5 * _shifted(noise(2 * PX, 14, 3), rng)
+    sheet = np.clip((edge - 8) / 3, 0, 1)
+    density = 0.88 + 0.55 * rims + 0.34 * broad + 0.22 * fine + 0.09 * grain
+    density += 0.5 * np.clip((edge - 8) / 3, 0, 1) * np.clip((17 - edge) / 6, 0, 1)
+    inked = np.exp(np.log(np.maximum(soften(wet, 2), 0.02)) * (density * sheet)[..., None])
+    return np.array(PAPER, np.float32) * inked * (1 + 0.025 * grain[..., None])
+
+
+def _wobbled(picture: Floats, rng: random.Random) -> Floats:
+    """The picture with its pixels moved a little, neighbours alike."""
+    rows, columns = np.indices(picture.shape[:2])
+    down, right = (
+        (2.6 * _shifted(noise(2 * PX, 20, 4), rng) + 0.9 * _shifted(noise(2 * PX, 6, 5), rng)).round()
+        for _ in range(2)
+    )
+    rows = np.clip(rows + down.astype(np.intp), 0, PX - 1)
+    columns = np.clip(columns + right.astype(np.intp), 0, PX - 1)
+    return picture[rows, columns]
+
+
+@cache
+def _inward() -> Floats:
+    """(PX, PX): how many pixels each lies from the border."""
+    along = np.minimum(np.arange(PX), np.arange(PX)[::-1]).astype(np.float32)
+    return np.minimum(along[:, None], along[None, :])
+
+
+def _lab(color: Floats) -> Floats:
+    """Red, green and blue as Oklab's lightness and two opponent colours (Ottosson 2020)."""
+    linear = np.asarray(color, np.float32) ** 2.2
+    to_lms = np.array(
+        [(0.4122, 0.5363, 0.0514), (0.2119, 0.6807, 0.1074), (0.0883, 0.2817, 0.6300)], np.float32
+    )
+    to_lab = np.array(
+        [(0.2105, 0.7936, -0.0041), (1.9780, -2.4286, 0.4506), (0.0259, 0.7828, -0.8087)], np.float32
+    )
+    found: Floats = np.cbrt(linear @ to_lms.T) @ to_lab.T
+    return found
+
+
+def _floats(layer: Bytes) -> Floats:
+    return layer[..., :3] * np.float32(1 / 255)
+
+
+def _mask(layer: Bytes) -> Floats:
+    return layer[..., 3] * np.float32(1 / 255)
+
+
+def _laid(picture: Floats, paint: Floats, share: Floats) -> Floats:
+    """The picture under the paint, which covers so much of each pixel."""
+    return picture + (paint - picture) * share[..., None]
+
+
+def _over(picture: Floats, layer: Bytes) -> Floats:
+    """The picture under a layer, whose colours are multiplied by how much it covers."""
+    return picture * (1 - _mask(layer))[..., None] + _floats(layer)
+
+
+def _color(values: Floats) -> Color:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _shifted(field: Floats, rng: random.Random) -> Floats:
+    """A square of a picture's size out of the field."""
+    top, left = (rng.randrange(side - PX + 1) for side in field.shape)
+    return field[top : top + PX, left : left + PX]
+
+
+STYLES: Final[Mapping[str, Style]] = {
+    "watercolor": Style(watercolor),
+    "pixel art": Style(pixel_art, GRID),
+    "line drawing": Style(line_drawing, flat=True),
+    "neon": Style(neon, flat=True, lamps=True),
+}
+
+
+def styled(style: Style, layers: Layers, size: int, rng: random.Random) -> Bytes:
+    """The layers in that style, as (size, size, 3) bytes."""
+    picture = np.clip(style.render(layers, rng) * 255 + 0.5, 0, 255).astype(np.uint8)
+    if size == PX:
+        return picture
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((size, size), Image.Resampling.BOX))
