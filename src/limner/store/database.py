@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import alembic.command
 import alembic.config
@@ -15,33 +18,42 @@ import alembic.util
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from limner.errors import StorageUnavailable, Unusable
 
 BUSY_TIMEOUT_MS = 10_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # One line for each step of a migration is Alembic's habit; a server's log needs only what is wrong.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class Database:
-    """Reads see the last commit; a write is alone from its beginning. Any thread may call."""
+    """Reads see the last commit; one write happens at a time. Any thread may call."""
 
     def __init__(self, path: Path) -> None:
         self._engine = _engine(path)
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._waiting: deque[_Write[Any]] = deque()
+        self._writer = ThreadPoolExecutor(1, "record")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         with _storage_errors(), self._engine.begin() as connection:
             yield connection
 
-    @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction: durable when this ends, undone when it raises."""
-        with _storage_errors(), self._writing.begin() as connection:
-            yield connection
+    def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` returns, once that is on disk; undone when it raises.
+
+        What waits to be written at one moment shares a transaction, because a commit costs the most.
+        """
+        mine = _Write(lambda connection: work(connection, *args, **kwargs))
+        self._waiting.append(mine)
+        self._writer.submit(self._commit_waiting)
+        return mine.outcome.result()
 
     def is_current(self) -> bool:
         """Whether the tables are in today's shape. Raises `Unusable` when a newer Limner made them."""
@@ -54,11 +66,50 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables into today's shape, in one transaction."""
-        with self.write() as connection:
+        with _storage_errors(), self._writing.begin() as connection:
             alembic.command.upgrade(_config(connection), "head")
 
     def close(self) -> None:
+        self._writer.shutdown()
         self._engine.dispose()
+
+    def _commit_waiting(self) -> None:
+        group = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not group:
+            return  # an earlier call took it along
+        try:
+            with _storage_errors(), self._writing.begin() as connection:
+                for write in group:
+                    write.run(connection)
+        except BaseException as error:
+            for write in group:
+                write.outcome.set_exception(error)
+        else:
+            for write in group:
+                write.tell()
+
+
+class _Write(Generic[T]):
+    """Work that is undone alone when it fails; `outcome` is known after the commit."""
+
+    def __init__(self, work: Callable[[Connection], T]) -> None:
+        self._work = work
+        self.tell: Callable[[], None]
+        self.outcome: Future[T] = Future()
+
+    def run(self, connection: Connection) -> None:
+        """Raises what must undo the whole transaction: the database's own failures."""
+        try:
+            with connection.begin_nested():
+                result = self._work(connection)
+        except IntegrityError as error:
+            self.tell = functools.partial(self.outcome.set_exception, error)
+        except DBAPIError:
+            raise
+        except BaseException as error:
+            self.tell = functools.partial(self.outcome.set_exception, error)
+        else:
+            self.tell = functools.partial(self.outcome.set_result, result)
 
 
 def _config(connection: Connection | None = None) -> alembic.config.Config:
@@ -82,7 +133,8 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine
 

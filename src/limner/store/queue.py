@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, FromClause, Tuple, func, insert, select, tuple_, update
+from sqlalchemy import Connection, FromClause, Tuple, bindparam, case, func, insert, select, tuple_, update
 
 from limner.errors import Busy, Conflict
 from limner.params import GenerationParams
@@ -24,6 +24,22 @@ class Ticket:
     fingerprint: str
 
 
+# Where the fair order has come to (the lowest tag under way; when idle, the highest ever given), and where
+# a person stands in it. One status at a time, because the index then holds the answer at its edge.
+_QUEUED, _RUNNING = (
+    select(func.min(jobs.c.tag)).where(jobs.c.status == status).scalar_subquery()
+    for status in (Status.QUEUED, Status.RUNNING)
+)
+_LAST = select(func.max(people.c.last_tag)).scalar_subquery()
+_MINE = jobs.c.person == bindparam("person"), jobs.c.status == Status.QUEUED
+_VIRTUAL_TIME = func.coalesce(case((_RUNNING < _QUEUED, _RUNNING), else_=_QUEUED), _RUNNING, _LAST, 0.0)
+_MY_LAST_TAG = select(people.c.last_tag).where(people.c.id == bindparam("person")).scalar_subquery()
+_MY_WAITING = select(func.count()).select_from(jobs).where(*_MINE).scalar_subquery()
+_STANDING = select(
+    _VIRTUAL_TIME.label("virtual_time"), _MY_LAST_TAG.label("last_tag"), _MY_WAITING.label("waiting")
+)
+
+
 class Queue:
     """Every method blocks and may be called from any thread; what has returned is on disk."""
 
@@ -39,22 +55,7 @@ class Queue:
         The same ticket gets the job it got before. Raises `Conflict` when its key came with something
         else, and `Busy` when the person has `max_queued` jobs waiting.
         """
-        with self._database.write() as connection:
-            if ticket is not None and (known := _replayed(connection, person, ticket)):
-                return known
-            mine = jobs.c.person == person, jobs.c.status == Status.QUEUED
-            waiting = connection.scalar(select(func.count()).select_from(jobs).where(*mine)) or 0
-            if waiting >= max_queued:
-                raise Busy(f"{waiting} of your generations are waiting and {max_queued} may; try again later")
-            tag = max(_virtual_time(connection), rows.enrolled(connection, person))
-            values = rows.job_values(person, params, tag)
-            if ticket is not None:
-                values |= {"idempotency_key": ticket.key, "fingerprint": ticket.fingerprint}
-            connection.execute(
-                update(people).where(people.c.id == person).values(last_tag=tag + values["cost"])
-            )
-            connection.execute(insert(jobs).values(values))
-            return rows.existing(connection, jobs.c.id == values["id"])
+        return self._database.write(_submitted, person, params, max_queued, ticket)
 
     def replayed(self, person: str, ticket: Ticket) -> Job | None:
         """The job this ticket got before. Raises `Conflict` as `submit` does."""
@@ -66,23 +67,7 @@ class Queue:
 
         With `below`, only jobs with a lower tag.
         """
-        query = select(jobs.c.number, jobs.c.params["num_images"].as_integer().label("images"))
-        query = query.where(jobs.c.status == Status.QUEUED).order_by(jobs.c.tag, jobs.c.number).limit(room)
-        if below is not None:
-            query = query.where(jobs.c.tag < below)
-        with self._database.write() as connection:
-            chosen = []
-            for number, count in connection.execute(query):
-                if room > 0:
-                    chosen.append(number)
-                room -= count
-            if not chosen:
-                return []
-            taken = jobs.c.number.in_(chosen)
-            running = {"status": Status.RUNNING, "attempt": jobs.c.attempt + 1, "started_at": rows.now()}
-            connection.execute(update(jobs).where(taken).values(running))
-            found = connection.execute(select(jobs).where(taken).order_by(jobs.c.tag, jobs.c.number)).all()
-            return rows.loaded(connection, found)
+        return self._database.write(_claimed, room, below)
 
     def add_image(self, job: Job, new: NewImage) -> Job | None:
         """Commit a picture; with its last one the job has succeeded. The files are there before the row.
@@ -92,35 +77,23 @@ class Queue:
         image_id = rows.new_id()
         paths = self._files.write_image(image_id, new)
         try:
-            with self._database.write() as connection:
-                if _holds(connection, job):
-                    connection.execute(insert(images).values(rows.image_values(job.id, image_id, new)))
-                    of_job = images.c.job_id == job.id
-                    done = connection.scalar(select(func.count()).select_from(images).where(of_job))
-                    if done == job.params.num_images:
-                        _end(connection, job, Status.SUCCEEDED)
-                    return rows.existing(connection, jobs.c.id == job.id)
+            kept = self._database.write(_with_image, job, image_id, new)
         except BaseException:
             self._files.remove(paths)
             raise
-        self._files.remove(paths)
-        return None
+        if kept is None:
+            self._files.remove(paths)
+        return kept
 
     def fail(self, job: Job, failure: Failure) -> Job | None:
         """End a job that cannot be made; its finished images stay. None as in `add_image`."""
-        with self._database.write() as connection:
-            if not _holds(connection, job):
-                return None
-            _end(connection, job, Status.FAILED, failure)
-            return rows.existing(connection, jobs.c.id == job.id)
+        return self._database.write(_failed, job, failure)
 
     def put_back(self) -> int:
         """Queue again whatever is running. For a server that is alone and runs nothing yet."""
-        with self._database.write() as connection:
-            back = {"status": Status.QUEUED, "started_at": None}
-            return connection.execute(
-                update(jobs).where(jobs.c.status == Status.RUNNING).values(back)
-            ).rowcount
+        back = update(jobs).where(jobs.c.status == Status.RUNNING)
+        back = back.values(status=Status.QUEUED, started_at=None)
+        return self._database.write(lambda connection: connection.execute(back).rowcount)
 
     def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
         """Where those of these jobs stand that are queued."""
@@ -141,12 +114,57 @@ def _turn(table: FromClause) -> Tuple:
     return tuple_(table.c.tag, table.c.number)
 
 
-def _virtual_time(connection: Connection) -> float:
-    """Where the fair order has come to: the lowest tag under way; when idle, the highest ever given."""
-    # One status at a time, because the index then holds the answer at its edge.
-    lowest = (select(func.min(jobs.c.tag)).where(jobs.c.status == s) for s in (Status.QUEUED, Status.RUNNING))
-    tags = [tag for tag in map(connection.scalar, lowest) if tag is not None]
-    return min(tags) if tags else connection.scalar(select(func.max(people.c.last_tag))) or 0.0
+def _submitted(
+    connection: Connection, person: str, params: GenerationParams, max_queued: int, ticket: Ticket | None
+) -> Job:
+    if ticket is not None and (known := _replayed(connection, person, ticket)):
+        return known
+    now = connection.execute(_STANDING, {"person": person}).one()
+    if now.waiting >= max_queued:
+        raise Busy(f"{now.waiting} of your generations are waiting and {max_queued} may; try again later")
+    tag = max(now.virtual_time, now.last_tag or 0.0)
+    values = rows.job_values(person, params, tag)
+    if ticket is not None:
+        values |= {"idempotency_key": ticket.key, "fingerprint": ticket.fingerprint}
+    rows.enrol(connection, person, tag + values["cost"], is_new=now.last_tag is None)
+    key = connection.execute(insert(jobs), values).inserted_primary_key
+    assert key is not None
+    return rows.new_job(key.number, params, values)
+
+
+def _claimed(connection: Connection, room: int, below: float | None) -> list[Job]:
+    query = select(jobs).where(jobs.c.status == Status.QUEUED).order_by(jobs.c.tag, jobs.c.number).limit(room)
+    if below is not None:
+        query = query.where(jobs.c.tag < below)
+    chosen = []
+    for job in rows.loaded(connection, connection.execute(query).all()):
+        if room > 0:
+            chosen.append(job)
+        room -= job.params.num_images
+    if not chosen:
+        return []
+    now = rows.now()
+    taken = update(jobs).where(jobs.c.number.in_([job.number for job in chosen]))
+    connection.execute(taken.values(status=Status.RUNNING, attempt=jobs.c.attempt + 1, started_at=now))
+    return [
+        replace(job, status=Status.RUNNING, attempt=job.attempt + 1, started_at=rows.moment(now))
+        for job in chosen
+    ]
+
+
+def _with_image(connection: Connection, job: Job, image_id: str, new: NewImage) -> Job | None:
+    if not _holds(connection, job):
+        return None
+    connection.execute(insert(images), rows.image_values(job.id, image_id, new))
+    job = replace(job, images=rows.images_of(connection, job.id))
+    return job if job.missing() else _end(connection, job, Status.SUCCEEDED)
+
+
+def _failed(connection: Connection, job: Job, failure: Failure) -> Job | None:
+    if not _holds(connection, job):
+        return None
+    job = replace(job, images=rows.images_of(connection, job.id))
+    return _end(connection, job, Status.FAILED, failure)
 
 
 def _replayed(connection: Connection, person: str, ticket: Ticket) -> Job | None:
@@ -167,8 +185,10 @@ def _holds(connection: Connection, job: Job) -> bool:
     return connection.execute(update(jobs).where(*held).values(attempt=job.attempt)).rowcount == 1
 
 
-def _end(connection: Connection, job: Job, status: Status, failure: Failure | None = None) -> None:
-    values = {"status": status, "finished_at": rows.now()}
+def _end(connection: Connection, job: Job, status: Status, failure: Failure | None = None) -> Job:
+    now = rows.now()
+    values = {"status": status, "finished_at": now}
     if failure is not None:
         values |= {"failure_code": failure.code, "failure_message": failure.message}
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+    return replace(job, status=status, finished_at=rows.moment(now), failure=failure)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from limner.errors import NotFound
 from limner.params import GenerationParams, OutputFormat
@@ -23,6 +23,10 @@ def new_id() -> str:
 
 def now() -> float:
     return time.time()
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def job_values(person: str, params: GenerationParams, tag: float) -> dict[str, Any]:
@@ -58,11 +62,17 @@ def image_values(job_id: str, image_id: str, new: NewImage) -> dict[str, Any]:
 
 def loaded(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
     """The jobs of these rows of `jobs`, each with its images."""
-    of_job: dict[str, list[Image]] = {row.id: [] for row in rows}
-    query = select(images).where(images.c.job_id.in_(of_job)).order_by(images.c.index)
-    for row in connection.execute(query) if of_job else ():
-        of_job[row.job_id].append(_image(row))
-    return [_job(row, tuple(of_job[row.id])) for row in rows]
+    begun = [row.id for row in rows if row.attempt or row.status != Status.QUEUED]
+    of_job: dict[str, list[Image]] = {}
+    for image in images_of(connection, *begun) if begun else ():
+        of_job.setdefault(image.job_id, []).append(image)
+    return [_job(row, tuple(of_job.get(row.id, ()))) for row in rows]
+
+
+def images_of(connection: Connection, *job_ids: str) -> tuple[Image, ...]:
+    """The images of these jobs; those of one in order."""
+    query = select(images).where(images.c.job_id.in_(job_ids)).order_by(images.c.index)
+    return tuple(map(_image, connection.execute(query)))
 
 
 def existing(connection: Connection, *conditions: Any) -> Job:
@@ -79,13 +89,18 @@ def image_paths(connection: Connection) -> Iterator[Paths]:
         yield Paths.of(row.id, OutputFormat(row.format))
 
 
-def enrolled(connection: Connection, person: str) -> float:
-    """The person's last tag; one who comes for the first time is written down."""
-    last_tag = connection.scalar(select(people.c.last_tag).where(people.c.id == person))
-    if last_tag is None:
-        last_tag = 0.0
-        connection.execute(insert(people).values(id=person, last_tag=last_tag))
-    return last_tag
+def enrol(connection: Connection, person: str, last_tag: float, *, is_new: bool) -> None:
+    """Write down the last tag of a person, who may have come for the first time."""
+    if is_new:
+        connection.execute(insert(people), {"id": person, "last_tag": last_tag})
+    else:
+        connection.execute(update(people).where(people.c.id == person).values(last_tag=last_tag))
+
+
+def new_job(number: int, params: GenerationParams, values: dict[str, Any]) -> Job:
+    """The job of the `job_values` that were inserted as row `number`."""
+    taken = {name: values[name] for name in ("id", "person", "status", "tag", "attempt")}
+    return Job(number=number, params=params, created_at=moment(values["created_at"]), **taken)
 
 
 def _job(row: Row[Any], found: tuple[Image, ...]) -> Job:
@@ -97,9 +112,9 @@ def _job(row: Row[Any], found: tuple[Image, ...]) -> Job:
         params=GenerationParams.model_validate(row.params),
         tag=row.tag,
         attempt=row.attempt,
-        created_at=_moment(row.created_at),
-        started_at=None if row.started_at is None else _moment(row.started_at),
-        finished_at=None if row.finished_at is None else _moment(row.finished_at),
+        created_at=moment(row.created_at),
+        started_at=None if row.started_at is None else moment(row.started_at),
+        finished_at=None if row.finished_at is None else moment(row.finished_at),
         failure=Failure(row.failure_code, row.failure_message) if row.failure_code else None,
         images=found,
     )
@@ -115,9 +130,5 @@ def _image(row: Row[Any]) -> Image:
         height=row.height,
         format=OutputFormat(row.format),
         durations=Durations(row.encode_s, row.steps_s, row.decode_s, row.save_s),
-        created_at=_moment(row.created_at),
+        created_at=moment(row.created_at),
     )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
@@ -15,7 +15,7 @@ from limner.store.files import Files
 from limner.store.job import Job, NewImage, Status
 from limner.store.lock import FolderLock
 from limner.store.queue import Queue
-from limner.store.tables import images, jobs
+from limner.store.tables import images, jobs, people
 
 
 class Store:
@@ -68,18 +68,11 @@ class Store:
 
     def cancel(self, person: str, job_id: str) -> Job:
         """Call a job off; one that is over stays as it is. Raises `NotFound`."""
-        with self._database.write() as connection:
-            mine = jobs.c.id == job_id, jobs.c.person == person
-            under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
-            over = {"status": Status.CANCELLED, "finished_at": rows.now()}
-            connection.execute(update(jobs).where(*mine, under_way).values(over))
-            return rows.existing(connection, *mine)
+        return self._database.write(_cancelled, jobs.c.id == job_id, jobs.c.person == person)
 
     def delete(self, person: str, job_id: str) -> Job:
         """Remove a job with its images and files; returns what it was. Raises `NotFound`."""
-        with self._database.write() as connection:
-            job = rows.existing(connection, jobs.c.id == job_id, jobs.c.person == person)
-            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+        job = self._database.write(_deleted, jobs.c.id == job_id, jobs.c.person == person)
         self._files.remove(*(image.paths for image in job.images))
         return job
 
@@ -97,15 +90,19 @@ class Store:
         """Keep a job that was made without a server."""
         values = rows.job_values(person, params, tag=0.0)
         values |= {"status": Status.SUCCEEDED, "started_at": values["created_at"], "finished_at": rows.now()}
-        # The files are written inside the transaction, so that a server starting now does not sweep them.
-        with self._database.write() as connection:
-            rows.enrolled(connection, person)
-            connection.execute(insert(jobs).values(values))
+
+        def record(connection: Connection) -> Job:
+            if connection.scalar(select(people.c.id).where(people.c.id == person)) is None:
+                rows.enrol(connection, person, 0.0, is_new=True)
+            connection.execute(insert(jobs), values)
             for picture in pictures:
                 image_id = rows.new_id()
                 self._files.write_image(image_id, picture)
                 connection.execute(insert(images).values(rows.image_values(values["id"], image_id, picture)))
             return rows.existing(connection, jobs.c.id == values["id"])
+
+        # The files are written inside the transaction, so that a server starting now does not sweep them.
+        return self._database.write(record)
 
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():
@@ -119,10 +116,22 @@ class Store:
     def _recover(self) -> None:
         """Put back what was running, and remove files that a crash left without a row."""
         self.queue.put_back()
-        with self._database.write() as connection:
-            self._files.keep_only(rows.image_paths(connection))
+        self._database.write(lambda connection: self._files.keep_only(rows.image_paths(connection)))
 
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _cancelled(connection: Connection, *mine: ColumnElement[bool]) -> Job:
+    under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
+    over = {"status": Status.CANCELLED, "finished_at": rows.now()}
+    connection.execute(update(jobs).where(*mine, under_way).values(over))
+    return rows.existing(connection, *mine)
+
+
+def _deleted(connection: Connection, *mine: ColumnElement[bool]) -> Job:
+    job = rows.existing(connection, *mine)
+    connection.execute(delete(jobs).where(*mine))
+    return job
