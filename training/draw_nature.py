@@ -32,10 +32,13 @@ def shadow(color: Color, share: float) -> Color:
 
 
 def pale(color: Color, share: float) -> Color:
-    """A lighter second tone; on white, which knows none, a light shadow."""
+    """A lighter tone; of white, which has none, a light shadow, and of red peach, lest it turn pink."""
     if is_black(color):
         return mix(color, HAZE, share * 0.7)
-    return mix(color, HAZE, share * 0.4) if is_white(color) else mix(color, WHITE, share)
+    if is_white(color):
+        return mix(color, HAZE, share * 0.4)
+    red = color[0] > 0.7 and max(color[1:]) < 0.35
+    return mix(color, (1.0, 0.82, 0.56) if red else WHITE, share)
 
 
 def _edge(color: Color) -> Color | None:
