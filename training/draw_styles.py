@@ -20,7 +20,9 @@ GRID: Final = 64  # big pixels along a side of pixel art
 
 PAPER: Final[Color] = (0.985, 0.965, 0.925)
 TONED: Final[Color] = (0.56, 0.61, 0.66)  # paper on which a white line shows
-DARK: Final[Color] = (0.045, 0.035, 0.085)
+DARK: Final[Color] = (0.045, 0.035, 0.085)  # the wall behind neon
+BLACK: Final[Color] = (0.004, 0.004, 0.008)  # no tube shines in these two: what they cover is dark or dull
+BROWN: Final[Color] = (0.38, 0.24, 0.15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,19 @@ def neon(layers: Layers, rng: random.Random) -> Floats:
     for layer, name, color in layers.subjects:
         mask = _mask(layer)
         dark, tube = name == "black", np.array(_tube(name, color), np.float32)
-        inside = np.array((0.004, 0.004, 0.008) if dark else mix(DARK, color, 0.2), np.float32)
+        inside = np.array({"black": BLACK, "brown": BROWN}.get(name, mix(DARK, color, 0.2)), np.float32)
         wall = _laid(wall, inside, mask)
         lines = soften(widen(contours(layer, 40, 100)), 2)
         light = light * (1 - np.maximum(widen(mask, 2), lines))[..., None]
         if dark:
             rim = soften(widen(contours(layer[..., 3:], 60, 160)), 2)
             light += tube * (0.62 * rim + 0.16 * lines)[..., None]
+        elif name == "brown":
+            wall = _laid(wall, tube, lines)
+            light += 0.14 * tube * lines[..., None]
         else:
             light += tube * np.minimum(lines * 1.35, 1)[..., None]
-            hot = np.maximum(hot, np.clip(lines * 2.6 - 1.6, 0, 1) * (0.0 if name == "brown" else 0.5))
+            hot = np.maximum(hot, 0.5 * np.clip(lines * 2.6 - 1.6, 0, 1))
     picture = wall * (1 - np.minimum(light.max(-1, keepdims=True), 1)) + light
     picture = _laid(picture, np.ones(3, np.float32), hot)
     return picture + 0.75 * bloom(light, 4, 3) + 0.55 * bloom(light, 8, 4)
@@ -88,7 +93,7 @@ def _tube(name: str, color: Color) -> Color:
     if name == "black":
         return 0.74, 0.76, 0.90
     if name == "brown":
-        return 0.56, 0.31, 0.13
+        return 0.64, 0.44, 0.30
     most = max(color)
     return color if name == "white" else (color[0] / most, color[1] / most, color[2] / most)
 
@@ -116,7 +121,7 @@ PAINTS: Final[tuple[Color, ...]] = (
     (0.54, 0.24, 0.72), (0.97, 0.56, 0.72), (0.96, 0.96, 0.97), (0.16, 0.15, 0.18), (0.52, 0.33, 0.20),
     (0.40, 0.70, 0.95), (0.16, 0.50, 0.74), (0.16, 0.20, 0.42), (0.08, 0.04, 0.16), (0.96, 0.80, 0.52),
     (0.55, 0.61, 0.66), (0.42, 0.49, 0.56), (0.34, 0.44, 0.45), (0.30, 0.35, 0.43), (0.88, 0.38, 0.42),
-    (0.40, 0.18, 0.30), (0.48, 0.76, 0.34),
+    (0.40, 0.18, 0.30), (0.48, 0.76, 0.34), (0.70, 0.79, 0.88),
 )  # fmt: skip
 
 
