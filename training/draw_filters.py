@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 
 
@@ -30,24 +31,34 @@ def widen(field: Floats, times: int = 1) -> Floats:
     return field
 
 
+def largest(values: NDArray[Any]) -> NDArray[Any]:
+    """The largest channel of each pixel; quicker than `max` along a short axis."""
+    found: NDArray[Any] = reduce(np.maximum, np.moveaxis(values, -1, 0))
+    return found
+
+
 def contours(layer: Bytes, low: int, high: int) -> Floats:
     """Lines two pixels wide between areas that differ: 0 where by `low` of 255 or less, 1 from `high` on."""
     values = layer.astype(np.int16)
     step = np.zeros(layer.shape[:2], np.int16)
-    step[:, 1:-1] = np.abs(values[:, 2:] - values[:, :-2]).max(-1)
-    step[1:-1] = np.maximum(step[1:-1], np.abs(values[2:] - values[:-2]).max(-1))
+    step[:, 1:-1] = largest(np.abs(values[:, 2:] - values[:, :-2]))
+    step[1:-1] = np.maximum(step[1:-1], largest(np.abs(values[2:] - values[:-2])))
     lines: Floats = np.clip((step - low) * np.float32(1 / (high - low)), 0, 1)
     return lines
 
 
-def bloom(picture: Floats, cell: int, times: int) -> Floats:
-    """Light spread widely: the picture's means over cells of so many pixels, blurred, at its own size."""
-    rows, columns, channels = picture.shape
-    coarse = picture.reshape(rows // cell, cell, columns // cell, cell, channels).mean((1, 3))
-    coarse = soften(coarse, times)
-    for axis in (0, 1):
-        coarse = _enlarged(coarse, cell, axis)
-    return coarse
+def bloom(light: Floats) -> Floats:
+    """Light spread about where it shines: a narrow and a wide blur of it together."""
+    quarter = _halved(_halved(light))
+    spread = 0.75 * soften(quarter, 3)
+    spread += 0.55 * _enlarged(_enlarged(soften(_halved(quarter), 4), 2, 0), 2, 1)
+    return _enlarged(_enlarged(spread, 4, 0), 4, 1)
+
+
+def _halved(field: Floats) -> Floats:
+    """The means over squares of two by two."""
+    rows = field[::2] + field[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
 def _enlarged(field: Floats, times: int, axis: int) -> Floats:

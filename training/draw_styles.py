@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.draw_filters import Bytes, Floats, bloom, contours, noise, soften, widen
+from training.draw_filters import Bytes, Floats, bloom, contours, largest, noise, soften, widen
 from training.pen import INK, WHITE, Color, mix
 
 PX: Final = 256  # styled pictures are made at this size
@@ -45,10 +45,12 @@ class Style:
 
 def line_drawing(layers: Layers, rng: random.Random) -> Floats:
     """Bold lines in each subject's colour; the setting in pencil and a pale wash."""
-    toned = any(name == "white" for _, name, _ in layers.subjects) or rng.random() < 0.1
+    toned = any(name == "white" for _, name, _ in layers.subjects)
     paper = np.array(TONED if toned else PAPER, np.float32)
     setting = _floats(layers.setting)
-    picture = paper * (1 - (0.34 if toned else 0.30) * (1 - setting))
+    wash = 1 - 0.44 * (1 - setting**0.6)
+    grey = wash.mean(-1, keepdims=True)
+    picture = paper * (grey + 1.7 * (wash - grey))
     pencil = soften(contours(layers.setting[..., :3], 14, 44))
     picture = picture * (1 - 0.42 * pencil[..., None])
     for layer, _, color in layers.subjects:
@@ -57,15 +59,16 @@ def line_drawing(layers: Layers, rng: random.Random) -> Floats:
         picture = _laid(picture, inside, mask)
         lines = soften(widen(contours(layer, 40, 90)))
         picture = _laid(picture, np.array(color, np.float32), np.minimum(lines * 1.25, 1))
-    return picture * (1 + 0.012 * _shifted(noise(2 * PX, 2, 1), rng)[..., None])
+    grained: Floats = picture * (1 + 0.012 * _shifted(noise(2 * PX, 2, 1), rng)[..., None])
+    return grained
 
 
 def neon(layers: Layers, rng: random.Random) -> Floats:
     """Glowing tubes along each subject's contours; the setting in dim thin ones on a dark wall."""
     setting = _floats(layers.setting)
     wall = np.array(DARK, np.float32) + 0.07 * setting
-    vivid = (setting / (setting.max(-1, keepdims=True) + 0.02)) ** 2
-    light = vivid * (0.5 * soften(contours(layers.setting[..., :3], 10, 40)))[..., None]
+    vivid = (setting / (largest(setting)[..., None] + 0.02)) ** 2
+    light = vivid * (0.5 * soften(widen(contours(layers.setting[..., :3], 10, 40))))[..., None]
     hot = np.zeros(setting.shape[:2], np.float32)
     for layer, name, color in layers.subjects:
         mask = _mask(layer)
@@ -83,9 +86,9 @@ def neon(layers: Layers, rng: random.Random) -> Floats:
         else:
             light += tube * np.minimum(lines * 1.35, 1)[..., None]
             hot = np.maximum(hot, 0.5 * np.clip(lines * 2.6 - 1.6, 0, 1))
-    picture = wall * (1 - np.minimum(light.max(-1, keepdims=True), 1)) + light
+    picture = wall * (1 - np.minimum(largest(light), 1)[..., None]) + light
     picture = _laid(picture, np.ones(3, np.float32), hot)
-    return picture + 0.75 * bloom(light, 4, 3) + 0.55 * bloom(light, 8, 4)
+    return picture + bloom(light)
 
 
 def _tube(name: str, color: Color) -> Color:
@@ -94,6 +97,8 @@ def _tube(name: str, color: Color) -> Color:
         return 0.74, 0.76, 0.90
     if name == "brown":
         return 0.64, 0.44, 0.30
+    if name == "pink":
+        return 1.0, 0.38, 0.64
     most = max(color)
     return color if name == "white" else (color[0] / most, color[1] / most, color[2] / most)
 
@@ -157,7 +162,8 @@ def watercolor(layers: Layers, rng: random.Random) -> Floats:
     density = 0.88 + 0.55 * rims + 0.34 * broad + 0.22 * fine + 0.09 * grain
     density += 0.5 * np.clip((edge - 8) / 3, 0, 1) * np.clip((17 - edge) / 6, 0, 1)
     inked = np.exp(np.log(np.maximum(soften(wet, 2), 0.02)) * (density * sheet)[..., None])
-    return np.array(PAPER, np.float32) * inked * (1 + 0.025 * grain[..., None])
+    dry: Floats = np.array(PAPER, np.float32) * inked * (1 + 0.025 * grain[..., None])
+    return dry
 
 
 def _wobbled(picture: Floats, rng: random.Random) -> Floats:
@@ -169,7 +175,8 @@ def _wobbled(picture: Floats, rng: random.Random) -> Floats:
     )
     rows = np.clip(rows + down.astype(np.intp), 0, PX - 1)
     columns = np.clip(columns + right.astype(np.intp), 0, PX - 1)
-    return picture[rows, columns]
+    moved: Floats = picture[rows, columns]
+    return moved
 
 
 @cache
