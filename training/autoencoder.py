@@ -1,4 +1,4 @@
-"""Trains the autoencoder: 256x256 pictures to 16x16 latents of 8 channels and back."""
+"""Trains the autoencoder: 256x256 pictures to 16x16 latents of 12 channels and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.muon import build_optimizers
 from training.pictures import picture_shards, to_model
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
-LATENT_CHANNELS = 8
+LATENT_CHANNELS = 12
 CHANNELS = 48  # the same at every size: the tiny autoencoder changes no channel count between its stages
 ENCODER_BLOCKS = (0, 0, 2, 3, 3)  # from full size down: the costly sizes get the few blocks
 DECODER_BLOCKS = (4, 4, 3, 1, 0)  # from latents up

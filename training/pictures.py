@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.draw import draw
-from training.scenes import Scene, sample_scene
+from training.scenes import SUBJECTS, Scene, sample_scene
 from training.work import PICTURE_PX
 
 SHARD = 512  # pictures in one file
 
 
-def draw_shard(seed: int) -> tuple[NDArray[np.uint8], list[Scene]]:
-    """`SHARD` drawn pictures (SHARD, 256, 256, 3) and their scenes; the same for the same seed."""
+def draw_shard(seed: int, names: Sequence[str]) -> tuple[NDArray[np.uint8], list[Scene]]:
+    """`SHARD` drawn pictures (SHARD, 256, 256, 3) of these subjects and their scenes; the same for a seed."""
     rng = random.Random(seed)
-    scenes = [sample_scene(rng) for _ in range(SHARD)]
+    scenes = [sample_scene(rng, names=names) for _ in range(SHARD)]
     return np.stack([draw(scene, PICTURE_PX, rng) for scene in scenes]), scenes
 
 
@@ -33,12 +34,12 @@ def to_model(pictures: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def picture_shards(work: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """`count` shards of pictures, drawn at first need and mapped from disk after."""
+    """`count` shards of pictures of all subjects, drawn at first need and mapped from disk after."""
     folder = work / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(count) if not (folder / f"{seed:05d}.npy").exists()]
     with ProcessPoolExecutor(os.cpu_count()) as processes:
-        drawn = processes.map(draw_shard, missing)
+        drawn = processes.map(draw_shard, missing, repeat(tuple(SUBJECTS)))
         for seed, (pictures, _) in tqdm(
             zip(missing, drawn, strict=True), "draw", len(missing), disable=not missing
         ):

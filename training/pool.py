@@ -7,6 +7,7 @@ import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from training.autoencoder import load_autoencoder
 from training.pictures import SHARD, draw_shard, to_model, write_array
-from training.scenes import Scene, Subject
+from training.scenes import TRAINED, Scene, Subject
 from training.work import add_work_flag, half_precision, pick_device
 
 
@@ -28,7 +29,7 @@ def encode_shards(work: Path, count: int) -> None:
     # other seeds than the autoencoder's own pictures, so that the latents are of unseen drawings
     missing = [i for i in range(count) if not (folder / f"{i:05d}.npy").exists()]
     with ProcessPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as processes, torch.inference_mode():
-        drawn = processes.map(draw_shard, [1_000_000 + i for i in missing])
+        drawn = processes.map(draw_shard, [1_000_000 + i for i in missing], repeat(TRAINED))
         for i, (pictures, scenes) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
             parts = []
             for batch in np.array_split(pictures, SHARD // 32):
