@@ -79,3 +79,16 @@ def noise(size: int, cell: int, seed: int) -> Floats:
     field = _enlarged(_enlarged(grid, cell, 0), cell, 1)[:size, :size]
     field = soften(field, max(cell // 4, 1))
     return np.ascontiguousarray(field / np.abs(field).max())
+
+
+def oklab(color: Floats) -> Floats:
+    """Red, green and blue as Oklab's lightness and two opponent colours (Ottosson 2020)."""
+    linear = np.asarray(color, np.float32) ** 2.2
+    to_lms = np.array(
+        [(0.4122, 0.5363, 0.0514), (0.2119, 0.6807, 0.1074), (0.0883, 0.2817, 0.6300)], np.float32
+    )
+    to_lab = np.array(
+        [(0.2105, 0.7936, -0.0041), (1.9780, -2.4286, 0.4506), (0.0259, 0.7828, -0.8087)], np.float32
+    )
+    found: Floats = np.cbrt(linear @ to_lms.T) @ to_lab.T
+    return found

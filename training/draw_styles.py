@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.draw_filters import Bytes, Floats, bloom, contours, largest, noise, soften, widen
+from training.draw_filters import Bytes, Floats, bloom, contours, largest, noise, oklab, soften, widen
 from training.pen import INK, WHITE, Color, mix
 
 PX: Final = 256  # styled pictures are made at this size
@@ -23,6 +23,18 @@ TONED: Final[Color] = (0.56, 0.61, 0.66)  # paper on which a white line shows
 DARK: Final[Color] = (0.045, 0.035, 0.085)  # the wall behind neon
 BLACK: Final[Color] = (0.004, 0.004, 0.008)  # no tube shines in these two: what they cover is dark or dull
 BROWN: Final[Color] = (0.38, 0.24, 0.15)
+TUBES: Final[Mapping[str, Color]] = {  # the light called by each name; of black, that of its rim
+    "red": (1.0, 0.14, 0.16),
+    "orange": (1.0, 0.42, 0.03),
+    "yellow": (1.0, 0.84, 0.14),
+    "green": (0.12, 1.0, 0.34),
+    "blue": (0.10, 0.36, 1.0),
+    "purple": (0.66, 0.26, 1.0),
+    "pink": (1.0, 0.38, 0.64),
+    "white": (0.96, 0.97, 1.0),
+    "black": (0.74, 0.76, 0.90),
+    "brown": (0.64, 0.44, 0.30),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ def neon(layers: Layers, rng: random.Random) -> Floats:
     hot = np.zeros(setting.shape[:2], np.float32)
     for layer, name, color in layers.subjects:
         mask = _mask(layer)
-        dark, tube = name == "black", np.array(_tube(name, color), np.float32)
+        dark, tube = name == "black", np.array(TUBES[name], np.float32)
         inside = np.array({"black": BLACK, "brown": BROWN}.get(name, mix(DARK, color, 0.2)), np.float32)
         wall = _laid(wall, inside, mask)
         lines = soften(widen(contours(layer, 40, 100)), 2)
@@ -89,18 +101,6 @@ def neon(layers: Layers, rng: random.Random) -> Floats:
     picture = wall * (1 - np.minimum(largest(light), 1)[..., None]) + light
     picture = _laid(picture, np.ones(3, np.float32), hot)
     return picture + bloom(light)
-
-
-def _tube(name: str, color: Color) -> Color:
-    """The light of a tube that is called by the colour's name."""
-    if name == "black":
-        return 0.74, 0.76, 0.90
-    if name == "brown":
-        return 0.64, 0.44, 0.30
-    if name == "pink":
-        return 1.0, 0.38, 0.64
-    most = max(color)
-    return color if name == "white" else (color[0] / most, color[1] / most, color[2] / most)
 
 
 def pixel_art(layers: Layers, rng: random.Random) -> Floats:
@@ -142,7 +142,7 @@ def _nearest() -> NDArray[np.intp]:
     best = np.full(grid.shape[:3], np.inf, np.float32)
     codes = np.zeros(grid.shape[:3], np.intp)
     for code, color in enumerate(_palette()):
-        off = ((_lab(grid) - _lab(np.array(color, np.float32))) ** 2).sum(-1)
+        off = ((oklab(grid) - oklab(np.array(color, np.float32))) ** 2).sum(-1)
         codes[off < best] = code
         best = np.minimum(best, off)
     return codes
@@ -151,8 +151,9 @@ def _nearest() -> NDArray[np.intp]:
 def watercolor(layers: Layers, rng: random.Random) -> Floats:
     """Washes with soft wobbling edges, pigment gathered at their rims, on grained paper with a border."""
     picture = 1 - 0.84 * (1 - _floats(layers.setting))
-    for layer, _, _ in layers.subjects:
-        picture = _over(picture, layer)
+    for layer, name, _ in layers.subjects:
+        mask, strength = _mask(layer)[..., None], 0.6 if name == "white" else 1.0
+        picture = picture * (1 - mask) + mask - strength * (mask - _floats(layer))
     wet = _wobbled(picture, rng)
     rims = soften(contours((wet * 255).astype(np.uint8), 16, 70), 1)
     broad, fine = (_shifted(noise(2 * PX, cell, cell), rng) for cell in (48, 14))
@@ -186,19 +187,6 @@ def _inward() -> Floats:
     return np.minimum(along[:, None], along[None, :])
 
 
-def _lab(color: Floats) -> Floats:
-    """Red, green and blue as Oklab's lightness and two opponent colours (Ottosson 2020)."""
-    linear = np.asarray(color, np.float32) ** 2.2
-    to_lms = np.array(
-        [(0.4122, 0.5363, 0.0514), (0.2119, 0.6807, 0.1074), (0.0883, 0.2817, 0.6300)], np.float32
-    )
-    to_lab = np.array(
-        [(0.2105, 0.7936, -0.0041), (1.9780, -2.4286, 0.4506), (0.0259, 0.7828, -0.8087)], np.float32
-    )
-    found: Floats = np.cbrt(linear @ to_lms.T) @ to_lab.T
-    return found
-
-
 def _floats(layer: Bytes) -> Floats:
     return layer[..., :3] * np.float32(1 / 255)
 
@@ -210,11 +198,6 @@ def _mask(layer: Bytes) -> Floats:
 def _laid(picture: Floats, paint: Floats, share: Floats) -> Floats:
     """The picture under the paint, which covers so much of each pixel."""
     return picture + (paint - picture) * share[..., None]
-
-
-def _over(picture: Floats, layer: Bytes) -> Floats:
-    """The picture under a layer, whose colours are multiplied by how much it covers."""
-    return picture * (1 - _mask(layer))[..., None] + _floats(layer)
 
 
 def _color(values: Floats) -> Color:
@@ -237,8 +220,9 @@ STYLES: Final[Mapping[str, Style]] = {
 
 def styled(style: Style, layers: Layers, size: int, rng: random.Random) -> Bytes:
     """The layers in that style, as (size, size, 3) bytes."""
-    picture = np.clip(style.render(layers, rng) * 255 + 0.5, 0, 255).astype(np.uint8)
+    picture: Bytes = np.clip(style.render(layers, rng) * 255 + 0.5, 0, 255).astype(np.uint8)
     if size == PX:
         return picture
     image = Image.fromarray(picture)
-    return np.asarray(image.resize((size, size), Image.Resampling.BOX))
+    resized: Bytes = np.asarray(image.resize((size, size), Image.Resampling.BOX))
+    return resized
