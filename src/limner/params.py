@@ -33,10 +33,14 @@ class Sampler(StrEnum):
     """The update from one noise level to the next."""
 
     DDIM = "ddim"
+    DDPM = "ddpm"
     EULER = "euler"
     EULER_ANCESTRAL = "euler_ancestral"
     DPMPP_2M = "dpmpp_2m"
+    DPMPP_2M_SDE = "dpmpp_2m_sde"
     LCM = "lcm"
+    TCD = "tcd"
+    FLOW_MATCH_EULER = "flow_match_euler"
 
 
 class Schedule(StrEnum):
@@ -45,6 +49,17 @@ class Schedule(StrEnum):
     PLAIN = "plain"
     TRAILING = "trailing"
     KARRAS = "karras"
+    EXPONENTIAL = "exponential"
+
+
+FLOW_SAMPLERS = (Sampler.FLOW_MATCH_EULER,)
+DIFFUSION_SAMPLERS = tuple(sampler for sampler in Sampler if sampler not in FLOW_SAMPLERS)
+
+
+def schedules_of(sampler: Sampler) -> tuple[Schedule, ...]:
+    """LCM and TCD visit the timesteps of their model's distillation; sigma curves would miss them."""
+    distilled = sampler in (Sampler.LCM, Sampler.TCD)
+    return (Schedule.PLAIN, Schedule.TRAILING) if distilled else tuple(Schedule)
 
 
 class OutputFormat(StrEnum):
@@ -79,7 +94,7 @@ class ModelInfo(Frozen):
     guidance_scale: float
     sampler: Sampler
     schedule: Schedule = Schedule.PLAIN
-    samplers: tuple[Sampler, ...] = tuple(Sampler)
+    samplers: tuple[Sampler, ...] = DIFFUSION_SAMPLERS
     schedules: tuple[Schedule, ...] = tuple(Schedule)
     voice: Voice = Voice.FULL
     draws: str | None = Field(None, description="What it can draw, in one sentence; null: anything")
@@ -201,6 +216,7 @@ def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> Gener
         raise InvalidInput(
             FieldError("prompt", "is empty; say what to paint", "", f"1 to {MAX_PROMPT} characters")
         )
+    sampler = given.get("sampler", model.sampler)
     params = GenerationParams.model_validate(
         {
             "negative_prompt": "",
@@ -209,7 +225,7 @@ def resolve(asked: BaseModel, models: tuple[ModelInfo, ...], seed: int) -> Gener
             "num_inference_steps": model.num_inference_steps,
             "guidance_scale": model.guidance_scale,
             "sampler": model.sampler,
-            "schedule": model.schedule,
+            "schedule": model.schedule if model.schedule in schedules_of(sampler) else Schedule.PLAIN,
             "seed": seed,
             "num_images": 1,
             "output_format": OutputFormat.PNG,
@@ -249,4 +265,9 @@ def beyond_limits(params: GenerationParams, model: ModelInfo) -> list[FieldError
             names = ", ".join(known)
             message = f"{model.name} cannot use {value}; use one of: {names}"
             problems.append(FieldError(field, message, value, names))
+    fitting = schedules_of(params.sampler)
+    if not problems and params.schedule not in fitting:
+        names = ", ".join(fitting)
+        message = f"{params.sampler} cannot use {params.schedule}; use one of: {names}"
+        problems.append(FieldError("schedule", message, params.schedule, names))
     return problems

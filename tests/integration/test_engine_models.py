@@ -17,11 +17,16 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
+from limner.diffusion.config import NoiseConfig
+from limner.engine.messages import ImageRequest
+from limner.engine.request import RunningRequest
+from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
-from limner.models.catalog import check, open_model, open_models
+from limner.models.catalog import check, open_model, open_models, read_noise
 from limner.models.stable_diffusion import StableDiffusion
-from limner.params import Sampler, Voice
+from limner.params import DIFFUSION_SAMPLERS, GenerationParams, Sampler, Voice, resolve, submission
 from tests import tiny
 
 UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -50,6 +55,62 @@ def test_a_few_step_model_is_asked_for_few_steps_without_guidance(folder: Path) 
     edit(folder / "scheduler" / "scheduler_config.json", _class_name="LCMScheduler")
     info = open_model(str(folder)).info
     assert (info.sampler, info.num_inference_steps, info.guidance_scale) == (Sampler.LCM, 4, 1.0)
+
+
+def test_the_samplers_on_offer_are_those_that_fit_the_model(folder: Path) -> None:
+    assert open_model(str(folder)).info.samplers == DIFFUSION_SAMPLERS
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    for told, own in (
+        ({"_class_name": "TCDScheduler"}, Sampler.TCD),
+        (
+            {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++"},
+            Sampler.DPMPP_2M_SDE,
+        ),
+    ):
+        edit(scheduler, **told)
+        assert open_model(str(folder)).info.sampler is own
+    scheduler.write_text(json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}))
+    info = open_model(str(folder)).info
+    assert (info.sampler, info.samplers) == (Sampler.FLOW_MATCH_EULER, (Sampler.FLOW_MATCH_EULER,))
+    (folder / "limner.json").write_text(json.dumps({"defaults": {"sampler": "ddim"}}))
+    with pytest.raises(ModelUnusable, match=r"ddim cannot sample this model; use one of: flow_match_euler"):
+        open_model(str(folder))
+
+
+def test_a_flow_matching_model_paints_what_a_plain_loop_paints(folder: Path) -> None:
+    told = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(told))
+    opened = open_model(str(folder))
+    model = StableDiffusion(folder, dtype="float32")
+    params = resolve(submission(prompt="a house", guidance_scale=1, num_inference_steps=6), (opened.info,), 3)
+    running = painted(model, params)
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(told)
+    scheduler.set_timesteps(6, mu=0.5 + 0.65 / 3840 * (8 * 8 - 256))
+    latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(params.seed))
+    for timestep in scheduler.timesteps:
+        output = model.predict(latents, timestep[None], model.encode("a house")[None], torch.ones(1))
+        latents = scheduler.step(output, timestep, latents).prev_sample
+    assert latents.std() > 0.1
+    torch.testing.assert_close(running.latents, latents[0], rtol=1e-4, atol=1e-4)
+
+
+def painted(model: StableDiffusion, params: GenerationParams) -> RunningRequest:
+    running = RunningRequest.begin(ImageRequest("1", "someone", params, params.seed), model, 0.0)
+    runner = Runner({params.model: model})
+    runner.encode(running)
+    while not running.done:
+        runner.advance([running])
+    return running
+
+
+def test_the_offset_of_the_timesteps_is_the_files_own_or_else_one(folder: Path) -> None:
+    file = folder / "scheduler" / "scheduler_config.json"
+    told = json.loads(file.read_text())
+    for given, expected in (({}, 1), ({"steps_offset": 0}, 0), ({"steps_offset": 2}, 2)):
+        file.write_text(json.dumps({key: told[key] for key in told if key != "steps_offset"} | given))
+        noise = read_noise(folder)
+        assert isinstance(noise, NoiseConfig)
+        assert noise.steps_offset == expected
 
 
 def test_the_card_beside_the_weights_has_the_last_word(folder: Path) -> None:
@@ -136,6 +197,10 @@ def empty(folder: Path) -> None:
         ),
         (lambda f: edit(f / "model_index.json", unet=["evil", "Evil"]), "its unet is a Evil"),
         (lambda f: edit(f / "unet" / "config.json", in_channels=9), "inpainting"),
+        (
+            lambda f: edit(f / "scheduler" / "scheduler_config.json", thresholding=True),
+            "thresholding True is not one of False; use another model, or a copy with that changed",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(

@@ -6,7 +6,7 @@ import pytest
 
 from limner.engine.double import MODEL
 from limner.errors import InvalidInput
-from limner.params import SEEDS, GenerationParams, Sampler, resolve, submission
+from limner.params import SEEDS, GenerationParams, Sampler, Schedule, resolve, submission
 
 OTHER = MODEL.model_copy(
     update={"name": "other", "default": False, "samplers": (Sampler.LCM,), "sampler": Sampler.LCM}
@@ -43,6 +43,15 @@ def test_limits_are_those_of_the_chosen_model() -> None:
     }
     assert refused(model="other", sampler="ddim") == {"sampler": "lcm"}
     assert refused(model="third") == {"model": "double, other"}
+
+
+def test_a_distilled_sampler_takes_no_schedule_that_misses_its_timesteps() -> None:
+    assert refused(sampler="lcm", schedule="karras") == {"schedule": "plain, trailing"}
+    assert refused(sampler="flow_match_euler", schedule="karras").keys() == {"sampler"}
+    assert resolved(sampler="ddim", schedule="exponential").schedule is Schedule.EXPONENTIAL
+    curved = MODEL.model_copy(update={"schedule": Schedule.KARRAS})
+    assert resolve(submission(prompt="a house"), (curved,), 1).schedule is Schedule.KARRAS
+    assert resolve(submission(prompt="a house", sampler="tcd"), (curved,), 1).schedule is Schedule.PLAIN
 
 
 def test_an_empty_prompt_is_refused() -> None:

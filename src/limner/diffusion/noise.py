@@ -1,61 +1,21 @@
-"""How much noise each training timestep carries, from a model's `scheduler_config.json`."""
+"""How much noise each training timestep of a variance-preserving model carries."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limner.diffusion.config import NoiseConfig
+
 Floats = NDArray[np.float64]
-Spacing = Literal["leading", "trailing", "linspace"]
-Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 # Stands for an infinite noise level where a formula divides by the signal: 2⁻²⁴, as diffusers has it.
 LEAST_SIGNAL_SQUARED = 2.0**-24
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseConfig:
-    """A model's noise, in the names of diffusers' `scheduler_config.json`.
-
-    `timestep_spacing` None: the file does not say, and each sampler has its own habit.
-    """
-
-    num_train_timesteps: int = 1000
-    beta_start: float = 0.0001
-    beta_end: float = 0.02
-    beta_schedule: str = "linear"
-    trained_betas: tuple[float, ...] | None = None
-    prediction_type: Prediction = "epsilon"
-    timestep_spacing: Spacing | None = None
-    steps_offset: int = 0
-    set_alpha_to_one: bool = True
-    rescale_betas_zero_snr: bool = False
-    use_karras_sigmas: bool = False
-    original_inference_steps: int = 50
-    timestep_scaling: float = 10.0
-
-    @classmethod
-    def from_json(cls, config: Mapping[str, Any]) -> NoiseConfig:
-        """Raises `ValueError` naming the key whose value is not known here."""
-        known: dict[str, tuple[str | None, ...]] = {
-            "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
-            "prediction_type": ("epsilon", "v_prediction", "sample"),
-            "timestep_spacing": ("leading", "trailing", "linspace", None),
-        }
-        given = {key: config[key] for key in cls.__dataclass_fields__ if config.get(key) is not None}
-        for key, values in known.items():
-            if key in given and given[key] not in values:
-                raise ValueError(f"{key} {given[key]!r} is not one of {', '.join(filter(None, values))}")
-        if "trained_betas" in given:
-            given["trained_betas"] = tuple(given["trained_betas"])
-        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,9 @@ class RunningRequest:
     @classmethod
     def begin(cls, request: ImageRequest, model: StableDiffusion, now: float) -> RunningRequest:
         params = request.params
-        table = sampler_table(model.noise, params.sampler, params.schedule, params.num_inference_steps)
         shape = model.latent_shape(params.width, params.height)
+        steps, positions = params.num_inference_steps, shape.height * shape.width
+        table = sampler_table(model.noise, params.sampler, params.schedule, steps, positions)
         group = Group(params.model, shape)
         generator = generator_of(request.seed)
         size = (shape.channels, shape.height, shape.width)

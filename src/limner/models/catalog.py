@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.diffusion.config import FlowConfig, NoiseConfig, read_config
 from limner.errors import ModelUnusable
 from limner.models.folder import Source, read_json
 from limner.models.hub import download
 from limner.models.weights import check_weights
-from limner.params import ModelInfo, Sampler, Voice
+from limner.params import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, ModelInfo, Sampler, Voice
 
 STARTER = "starter"
 FAMILY = "stable-diffusion"
@@ -30,6 +31,7 @@ _SAMPLER_OF = {
     "EulerDiscreteScheduler": Sampler.EULER,
     "EulerAncestralDiscreteScheduler": Sampler.EULER_ANCESTRAL,
     "LCMScheduler": Sampler.LCM,
+    "TCDScheduler": Sampler.TCD,
 }
 
 
@@ -107,7 +109,7 @@ def check(folder: Path) -> None:
             raise ModelUnusable(f"{folder}: its {part} is a {given}; limner opens {' or '.join(classes)}")
         read_json(folder / part / "config.json")
         check_weights(folder / part)
-    read_json(folder / "scheduler" / "scheduler_config.json")
+    read_noise(folder)
     unet = read_json(folder / "unet" / "config.json")
     if unet.get("in_channels", 4) != unet.get("out_channels", 4):
         raise ModelUnusable(f"{folder} is an inpainting or editing model; limner needs a text-to-image one")
@@ -122,6 +124,7 @@ def describe(folder: Path, name: str, default: bool) -> ModelInfo:
     sample = unet.get("sample_size", 64)
     high, wide = sample if isinstance(sample, list | tuple) else (sample, sample)
     few_steps = _is_few_step(scheduler, name)
+    samplers = FLOW_SAMPLERS if isinstance(read_noise(folder), FlowConfig) else DIFFUSION_SAMPLERS
     values = {
         "width": wide * factor,
         "height": high * factor,
@@ -130,7 +133,8 @@ def describe(folder: Path, name: str, default: bool) -> ModelInfo:
         "size_step": factor,
         "num_inference_steps": 4 if few_steps else 25,
         "guidance_scale": 1.0 if few_steps else 7.5,
-        "sampler": _SAMPLER_OF.get(str(scheduler.get("_class_name")), Sampler.DPMPP_2M),
+        "sampler": _sampler(scheduler, samplers),
+        "samplers": samplers,
         "voice": Voice.STARTER if card.get("known_words") else Voice.FULL,
         "draws": card.get("description"),
         "known_words": tuple(card.get("known_words", ())),
@@ -138,9 +142,25 @@ def describe(folder: Path, name: str, default: bool) -> ModelInfo:
         "licence": card.get("licence"),
     } | card.get("defaults", {})
     try:
-        return ModelInfo(name=name, default=default, family=FAMILY, **values)
+        info = ModelInfo(name=name, default=default, family=FAMILY, **values)
     except ValueError as error:
         raise ModelUnusable(f"{folder / 'limner.json'}: {str(error).splitlines()[0]}") from None
+    if info.sampler not in info.samplers:
+        names = ", ".join(info.samplers)
+        raise ModelUnusable(
+            f"{folder / 'limner.json'}: {info.sampler} cannot sample this model; use one of: {names}"
+        )
+    return info
+
+
+def read_noise(folder: Path) -> NoiseConfig | FlowConfig:
+    """What the model's scheduler says about its noise. Raises `ModelUnusable`."""
+    file = folder / "scheduler" / "scheduler_config.json"
+    try:
+        # Where the file is silent, Stable Diffusion's own offset.
+        return read_config({"steps_offset": 1} | read_json(file))
+    except ValueError as error:
+        raise ModelUnusable(f"{file}: {error}; use another model, or a copy with that changed") from None
 
 
 def vae_factor(vae: dict[str, Any]) -> int:
@@ -149,9 +169,17 @@ def vae_factor(vae: dict[str, Any]) -> int:
     return int(2 ** (len(channels) - 1))
 
 
+def _sampler(scheduler: dict[str, Any], samplers: tuple[Sampler, ...]) -> Sampler:
+    if "sde" in str(scheduler.get("algorithm_type")):
+        own = Sampler.DPMPP_2M_SDE
+    else:
+        own = _SAMPLER_OF.get(str(scheduler.get("_class_name")), Sampler.DPMPP_2M)
+    return own if own in samplers else samplers[0]
+
+
 def _is_few_step(scheduler: dict[str, Any], name: str) -> bool:
-    """Distilled models say so in their name alone, but for those with an LCM scheduler."""
+    """Distilled models say so in their name alone, but for those with an LCM or TCD scheduler."""
     return (
-        scheduler.get("_class_name") == "LCMScheduler"
+        scheduler.get("_class_name") in ("LCMScheduler", "TCDScheduler")
         or re.search(r"turbo|lightning|lcm", name, re.I) is not None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from limner.diffusion.noise import Noise, NoiseConfig
+from limner.diffusion.config import FlowConfig
+from limner.diffusion.noise import Noise
 from limner.errors import EngineFailed
-from limner.models.catalog import vae_factor
+from limner.models.catalog import read_noise, vae_factor
 from limner.models.latent_rgb import LatentRgb, fitted
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -50,9 +51,8 @@ class StableDiffusion:
         self._tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self._factor = vae_factor(_json(folder / "vae" / "config.json"))
         self._prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
-        config = NoiseConfig.from_json(_json(folder / "scheduler" / "scheduler_config.json"))
-        # StableDiffusionPipeline insists on this offset, whatever the file says.
-        self.noise = Noise.of(replace(config, steps_offset=1))
+        config = read_noise(folder)
+        self.noise = config if isinstance(config, FlowConfig) else Noise.of(config)
         card = _json(folder / "limner.json") if (folder / "limner.json").exists() else {}
         map_rows = card.get("latent_rgb")
         self._rgb = LatentRgb(map_rows) if map_rows else fitted(self._encode_pixels)

@@ -21,12 +21,21 @@ _EXIF_IFD = 0x8769
 # What clients of this field call them.
 _SAMPLER_NAMES = {
     Sampler.DDIM: "DDIM",
+    Sampler.DDPM: "DDPM",
     Sampler.EULER: "Euler",
     Sampler.EULER_ANCESTRAL: "Euler a",
     Sampler.DPMPP_2M: "DPM++ 2M",
+    Sampler.DPMPP_2M_SDE: "DPM++ 2M SDE",
     Sampler.LCM: "LCM",
+    Sampler.TCD: "TCD",
+    Sampler.FLOW_MATCH_EULER: "Flow match Euler",
 }
-_SCHEDULE_NAMES = {Schedule.PLAIN: "Automatic", Schedule.TRAILING: "SGM Uniform", Schedule.KARRAS: "Karras"}
+_SCHEDULE_NAMES = {
+    Schedule.PLAIN: "Automatic",
+    Schedule.TRAILING: "SGM Uniform",
+    Schedule.KARRAS: "Karras",
+    Schedule.EXPONENTIAL: "Exponential",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -474,13 +474,13 @@ export interface components {
          * @description The update from one noise level to the next.
          * @enum {string}
          */
-        Sampler: "ddim" | "euler" | "euler_ancestral" | "dpmpp_2m" | "lcm";
+        Sampler: "ddim" | "ddpm" | "euler" | "euler_ancestral" | "dpmpp_2m" | "dpmpp_2m_sde" | "lcm" | "tcd" | "flow_match_euler";
         /**
          * Schedule
          * @description Which noise levels the steps visit. `plain` is the model's own spacing.
          * @enum {string}
          */
-        Schedule: "plain" | "trailing" | "karras";
+        Schedule: "plain" | "trailing" | "karras" | "exponential";
         /**
          * StartedEvent
          * @description The first picture is being painted.
@@ -710,10 +710,13 @@ export interface components {
              * Samplers
              * @default [
              *       "ddim",
+             *       "ddpm",
              *       "euler",
              *       "euler_ancestral",
              *       "dpmpp_2m",
-             *       "lcm"
+             *       "dpmpp_2m_sde",
+             *       "lcm",
+             *       "tcd"
              *     ]
              */
             samplers: components["schemas"]["Sampler"][];
@@ -722,7 +725,8 @@ export interface components {
              * @default [
              *       "plain",
              *       "trailing",
-             *       "karras"
+             *       "karras",
+             *       "exponential"
              *     ]
              */
             schedules: components["schemas"]["Schedule"][];

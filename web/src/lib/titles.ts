@@ -1,8 +1,11 @@
 const TITLES: Record<string, string> = {
   ddim: 'DDIM',
+  ddpm: 'DDPM',
   euler_ancestral: 'Euler ancestral',
   dpmpp_2m: 'DPM++ 2M',
+  dpmpp_2m_sde: 'DPM++ 2M SDE',
   lcm: 'LCM',
+  tcd: 'TCD',
   plain: "The model's own",
   png: 'PNG',
   webp: 'WebP',
