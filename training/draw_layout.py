@@ -47,12 +47,12 @@ def extent(name: str) -> tuple[float, float]:
     """Half the width, and the height above the foot, that a subject's paint covers in its box."""
     px = 64
     covered = np.zeros((2 * px, 2 * px), bool)
-    for seed in range(5):
+    for seed in range(16):
         surface = skia.Surface(2 * px, 2 * px)
         surface.getCanvas().translate(px, 1.5 * px)
         surface.getCanvas().scale(px, px)
         LOOKS[name].paint(Pen(surface.getCanvas(), Light(), random.Random(seed)), WHITE)
-        covered |= surface.toarray()[..., 3] > 100
+        covered |= surface.toarray()[..., 3] > 60
     rows, columns = np.nonzero(covered.any(1))[0], np.nonzero(covered.any(0))[0]
     half = max(px - columns.min(), columns.max() + 1 - px) / px
     return float(half), float((1.5 * px - rows.min()) / px)
