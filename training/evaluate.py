@@ -3,111 +3,233 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from training.classifier import HEADS, draw_to_judge, judge, names_in, train_classifier
-from training.export import GUIDANCE_SCALE, STARTER
+from limner.engine.local import LocalEngine
+from limner.engine.messages import Finished, ImageRequest
+from limner.models.catalog import LocalModel, open_model
+from limner.params import resolve, submission
+from training.classifier import Seen, any_scene, judge, kernel_distance, train_classifier
+from training.draw import draw
+from training.export import STARTER
 from training.pictures import to_model
-from training.scenes import Scene, caption, held_out_scenes, parse, plain_caption, sample_scene
-from training.work import add_work_flag
+from training.scenes import (
+    STYLES,
+    TRAINED,
+    Scene,
+    Subject,
+    caption,
+    held_out_scenes,
+    parse,
+    plain_caption,
+    touches_held_out,
+)
+from training.sheets import write_sheet
+from training.work import PICTURE_PX, add_work_flag
 
 BATCH = 20
-SHEET_COLUMNS = 5
+LOOKED_AT = 24  # held-out prompts on the sheet for the README
+SHEET = 64  # pictures of one style
 
 
-def held_out_prompts(count: int, seed: int = 0) -> list[tuple[str, Scene]]:
-    """Prompts that say a held-out combination in full; the first of each scene in the plainest words."""
-    rng = random.Random(seed)
-    scenes = held_out_scenes()
-    prompts = []
-    for i in range(count):
-        scene = scenes[i % len(scenes)]
-        text = plain_caption(scene)
-        while i >= len(scenes) and parse(text := caption(scene, rng)) != scene:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt and the scene that it means."""
+
+    text: str
+    scene: Scene
+
+
+def ask_plainly(count: int) -> list[Asked]:
+    """Held-out combinations over and over, each round in the next style, the plain one first."""
+    scenes, styles = held_out_scenes(), (None, *STYLES)
+    found = [
+        replace(scenes[i % len(scenes)], style=styles[i // len(scenes) % len(styles)]) for i in range(count)
+    ]
+    return [Asked(plain_caption(scene), scene) for scene in found]
+
+
+def ask_otherwise(asked: Sequence[Asked]) -> list[Asked]:
+    """The same scenes, said as completely in other words."""
+    rng = random.Random(0)
+    found = []
+    for plain in asked:
+        while parse(text := caption(plain.scene, rng)) != plain.scene or text == plain.text:
             pass
-        prompts.append((text, scene))
-    return prompts
+        found.append(Asked(text, plain.scene))
+    return found
 
 
-def make(folder: Path, prompts: list[str], steps: int, guidance: float) -> torch.Tensor:
+def ask_for_pairs(count: int) -> list[Asked]:
+    """Two subjects, of which at least one is in a held-out combination."""
+    rng = random.Random(1)
+    found: list[Asked] = []
+    while len(found) < count:
+        style = None if rng.random() < 0.4 else rng.choice(list(STYLES))
+        if touches_held_out(scene := any_scene(rng, 2, style)):
+            found.append(Asked(plain_caption(scene), scene))
+    return found
+
+
+def make(folder: Path, asked: Sequence[Asked], steps: int, guidance: float) -> torch.Tensor:
     """Pictures (B, 3, H, W) from -1 to 1 made by the folder with plain diffusers; the same each time."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu").set_progress_bar_config(disable=True)
     made = []
-    for start in tqdm(range(0, len(prompts), BATCH), "make"):
-        batch = prompts[start : start + BATCH]
-        generators = [torch.Generator().manual_seed(start + i) for i in range(len(batch))]
+    for start in tqdm(range(0, len(asked), BATCH), "make"):
+        texts = [prompt.text for prompt in asked[start : start + BATCH]]
+        generators = [torch.Generator().manual_seed(start + i) for i in range(len(texts))]
         pictures = pipeline(
-            batch, num_inference_steps=steps, guidance_scale=guidance, generator=generators, output_type="pt"
+            texts, num_inference_steps=steps, guidance_scale=guidance, generator=generators, output_type="pt"
         ).images
         made.append(pictures.float().cpu() * 2 - 1)
     return torch.cat(made)
 
 
-def sheet(pictures: torch.Tensor, captions: list[str], path: Path) -> None:
-    """A contact sheet of the pictures with their captions below."""
-    height, width = pictures.shape[-2:]
-    rows = -(-len(captions) // SHEET_COLUMNS)
-    page = Image.new("RGB", (SHEET_COLUMNS * width, rows * (height + 16)), "white")
-    pen = ImageDraw.Draw(page)
-    for i, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
-        x, y = i % SHEET_COLUMNS * width, i // SHEET_COLUMNS * (height + 16)
-        pixels = picture.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(1, 2, 0).numpy()
-        page.paste(Image.fromarray(np.ascontiguousarray(pixels)), (x, y))
-        pen.text((x + 4, y + height + 2), text[:46], fill="black")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.save(path)
+def drawn(asked: Sequence[Asked], seed: int) -> torch.Tensor:
+    """The same scenes drawn, (B, 3, H, W) from -1 to 1."""
+    rng = random.Random(seed)
+    return to_model(np.stack([draw(one.scene, PICTURE_PX, rng) for one in tqdm(asked, "draw")]))
 
 
-def shares_right(seen: list[Scene], meant: list[Scene]) -> list[float]:
-    """For each head of the judge, in how many of the pictures it sees what was meant."""
-    pairs = zip(map(names_in, seen), map(names_in, meant), strict=True)
-    right = [[a == b for a, b in zip(*pair, strict=True)] for pair in pairs]
-    return [float(share) for share in np.mean(right, axis=0)]
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Shares from 0 to 1 of pictures of one subject in which the judge sees what was asked for."""
+
+    subject: float
+    color: float
+    setting: float
+    style: float
+
+    @classmethod
+    def of(cls, seen: Sequence[Seen], asked: Sequence[Asked]) -> Score:
+        right = [
+            (
+                saw.subjects[0].name == one.scene.subjects[0].name,
+                saw.subjects[0].color == one.scene.subjects[0].color,
+                saw.setting == one.scene.setting,
+                saw.style == one.scene.style,
+            )
+            for saw, one in zip(seen, asked, strict=True)
+        ]
+        return cls(*(float(share) for share in np.mean(right, axis=0)))
+
+    def row(self, name: str) -> str:
+        """One line of the table."""
+        shares = (self.subject, self.color, self.setting, self.style)
+        return f"| {name:<28} | " + " | ".join(f"{share:7.1%}" for share in shares) + " |"
 
 
-def evaluate(work: Path, folder: Path, count: int, steps: int, guidance: float) -> None:
-    """Print the shares of right subjects, colours and settings, beside the judge's own on drawn pictures."""
+def print_scores(
+    seen: Sequence[Seen], own: Sequence[Seen], asked: Sequence[Asked], other: Sequence[Seen]
+) -> None:
+    """The table of single subjects: in all, by style, in other words, and of drawn pictures."""
+    print("| one subject                  | subject |  colour | setting |   style |")
+    print("| ---------------------------- | ------- | ------- | ------- | ------- |")
+    print(Score.of(seen, asked).row(f"all {len(asked)}"))
+    for style in (None, *STYLES):
+        mine = [i for i, one in enumerate(asked) if one.scene.style == style]
+        if mine:
+            chosen = Score.of([seen[i] for i in mine], [asked[i] for i in mine])
+            print(chosen.row(f"{style or 'plain'} ({len(mine)})"))
+    print(Score.of(other, asked).row("all, in other words"))
+    print(Score.of(own, asked).row("drawn: the judge's own"))
+
+
+def share_of_pairs(seen: Sequence[Seen], asked: Sequence[Asked]) -> float:
+    """In how many pictures the judge sees both subjects in their own colours."""
+    right = [
+        saw.first(2) == {Subject(subject.name, subject.color) for subject in one.scene.subjects}
+        for saw, one in zip(seen, asked, strict=True)
+    ]
+    return float(np.mean(right))
+
+
+async def seconds_alone(model: LocalModel, pictures: int = 7) -> float:
+    """The median time of one picture alone in Limner's engine, from request to pixels."""
+    engine = LocalEngine((model,), log_level="warning")
+    await engine.start()
+    times = []
+    for i in range(pictures + 2):  # the first two warm it up
+        params = resolve(submission(prompt="a red house at night", seed=i), (model.info,), seed=0)
+        began = time.monotonic()
+        events = [e async for e in engine.generate(ImageRequest(str(i), "judge", params, params.seed))]
+        assert isinstance(events[-1], Finished), events[-1]
+        times.append(time.monotonic() - began)
+    await engine.stop()
+    return statistics.median(times[2:])
+
+
+def evaluate(work: Path, folder: Path, count: int, pairs: int, steps: int, guidance: float) -> None:
+    """Print what the judge sees in made pictures, beside what it sees in drawn ones."""
     classifier = train_classifier(work)
-    drawn, drawn_scenes = draw_to_judge(600, seed=2)
-    own = shares_right(judge(classifier, to_model(drawn)), drawn_scenes)
-    prompts = held_out_prompts(count)
-    texts, scenes = [text for text, _ in prompts], [scene for _, scene in prompts]
-    made = make(folder, texts, steps, guidance)
-    seen = judge(classifier, made)
+    asked, sheets = ask_plainly(count), work / "sheets"
+    made, once, again = make(folder, asked, steps, guidance), drawn(asked, 2), drawn(asked, 3)
+    (seen, features), (own, first), (_, second) = (judge(classifier, part) for part in (made, once, again))
+    other, _ = judge(classifier, make(folder, ask_otherwise(asked), steps, guidance))
     print(f"{count} held-out prompts, {steps} steps, guidance {guidance:g}")
-    print("| right   |  made | drawn (the judge's own) |")
-    print("| ------- | ----- | ----------------------- |")
-    for head, share, best in zip(HEADS, shares_right(seen, scenes), own, strict=True):
-        print(f"| {head:<7} | {share:5.1%} | {best:23.1%} |")
-    for text, scene, other in zip(texts, scenes, seen, strict=True):
-        if names_in(scene) != names_in(other):
-            print(f"  asked: {text!r}, seen: {plain_caption(other)!r}")
-    sheets = work / "sheets"
-    for start in range(0, count, 25):
-        sheet(made[start : start + 25], texts[start : start + 25], sheets / f"held-out-{start:03d}.png")
-    rng = random.Random(7)
-    pairs = [plain_caption(sample_scene(rng, pair_share=1.0)) for _ in range(25)]
-    sheet(make(folder, pairs, steps, guidance), pairs, sheets / "pairs.png")
+    print_scores(seen, own, asked, other)
+    two = ask_for_pairs(pairs)
+    together = make(folder, two, steps, guidance)
+    shares = [share_of_pairs(judge(classifier, part)[0], two) for part in (together, drawn(two, 4))]
+    print(f"both subjects in their colours, {pairs} held-out pairs: {shares[0]:.1%} (drawn: {shares[1]:.1%})")
+    far, near = kernel_distance(features, first), kernel_distance(second, first)
+    print(f"KID of made to drawn pictures: {far:.4f}; of drawn to drawn: {near:.4f}")
+    seconds = asyncio.run(seconds_alone(open_model(str(folder))))
+    print(f"one picture alone in the engine: {seconds:.2f} s")
+    for saw, one in zip(seen, asked, strict=True):
+        if saw.subjects[0] != Subject(one.scene.subjects[0].name, one.scene.subjects[0].color):
+            print(f"  asked: {one.text!r}, seen: {saw.subjects[0].color} {saw.subjects[0].name}")
+    spread = [i * count // LOOKED_AT for i in range(min(LOOKED_AT, count))]
+    write_sheet(made[spread], [asked[i].text for i in spread], sheets / "held-out.png", columns=6)
+    write_sheet(together[:24], [one.text for one in two[:24]], sheets / "pairs.png", columns=6)
     print(f"Sheets: {sheets}")
+
+
+def write_style_sheets(work: Path, folder: Path, steps: int, guidance: float) -> None:
+    """8x8 pictures of each style: every subject in turn, colours and settings by chance."""
+    rng = random.Random(5)
+    for style in (None, *STYLES):
+        scenes = [any_scene(rng, 1, style) for _ in range(SHEET)]
+        scenes = [
+            replace(scene, subjects=(replace(scene.subjects[0], name=TRAINED[i % len(TRAINED)]),))
+            for i, scene in enumerate(scenes)
+        ]
+        asked = [Asked(plain_caption(scene), scene) for scene in scenes]
+        name = f"style-{style or 'plain'}.png".replace(" ", "-")
+        write_sheet(make(folder, asked, steps, guidance), [], work / "sheets" / name, columns=8)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
     parser.add_argument("--folder", type=Path, default=STARTER, help="the model to judge (%(default)s)")
-    parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=GUIDANCE_SCALE)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--steps", type=int, help="default: the model's own")
+    parser.add_argument("--guidance", type=float, help="default: the model's own")
+    parser.add_argument(
+        "--styles", action="store_true", help="write a sheet of each style, and judge nothing"
+    )
     args = parser.parse_args()
-    evaluate(args.work, args.folder, args.count, args.steps, args.guidance)
+    info = open_model(str(args.folder)).info
+    steps = args.steps or info.num_inference_steps
+    guidance = info.guidance_scale if args.guidance is None else args.guidance
+    if args.styles:
+        write_style_sheets(args.work, args.folder, steps, guidance)
+    else:
+        evaluate(args.work, args.folder, args.count, args.pairs, steps, guidance)
 
 
 if __name__ == "__main__":
