@@ -159,7 +159,7 @@ def read_noise(folder: Path) -> NoiseConfig | FlowConfig:
     try:
         # Where the file is silent, Stable Diffusion's own offset.
         return read_config({"steps_offset": 1} | read_json(file))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ModelUnusable(f"{file}: {error}; use another model, or a copy with that changed") from None
 
 
