@@ -150,9 +150,12 @@ def _nearest() -> NDArray[np.intp]:
 
 def watercolor(layers: Layers, rng: random.Random) -> Floats:
     """Washes with soft wobbling edges, pigment gathered at their rims, on grained paper with a border."""
-    picture = 1 - 0.84 * (1 - _floats(layers.setting))
+    picture = 1 - 0.80 * (1 - _floats(layers.setting))
     for layer, name, _ in layers.subjects:
-        mask, strength = _mask(layer)[..., None], 0.6 if name == "white" else 1.0
+        # a paler gap is left around it, widest around what is dark
+        gap = soften(widen(_mask(layer), 2), 2) * (0.5 if name == "black" else 0.22)
+        picture = _laid(picture, np.ones(3, np.float32), gap)
+        mask, strength = _mask(layer)[..., None], 0.72 if name == "white" else 1.0
         picture = picture * (1 - mask) + mask - strength * (mask - _floats(layer))
     wet = _wobbled(picture, rng)
     rims = soften(contours((wet * 255).astype(np.uint8), 16, 70), 1)
