@@ -60,7 +60,7 @@ def line_drawing(layers: Layers, rng: random.Random) -> Floats:
     toned = any(name == "white" for _, name, _ in layers.subjects)
     paper = np.array(TONED if toned else PAPER, np.float32)
     setting = _floats(layers.setting)
-    wash = 1 - 0.44 * (1 - setting**0.6)
+    wash = 1 - 0.5 * (1 - np.sqrt(setting))
     grey = wash.mean(-1, keepdims=True)
     picture = paper * (grey + 1.7 * (wash - grey))
     pencil = soften(contours(layers.setting[..., :3], 14, 44))
@@ -172,7 +172,7 @@ def watercolor(layers: Layers, rng: random.Random) -> Floats:
 
 def _wobbled(picture: Floats, rng: random.Random) -> Floats:
     """The picture with its pixels moved a little, neighbours alike."""
-    rows, columns = np.indices(picture.shape[:2])
+    rows, columns = np.ogrid[:PX, :PX]
     down, right = (
         (2.6 * _shifted(noise(2 * PX, 20, 4), rng) + 0.9 * _shifted(noise(2 * PX, 6, 5), rng)).round()
         for _ in range(2)
