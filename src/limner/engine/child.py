@@ -7,7 +7,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from limner.engine.loop import StepLoop
-from limner.engine.messages import ImageRequest
+from limner.engine.messages import ImageRequest, Stats
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
@@ -36,7 +36,7 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
                 loop.cancel(message.request_id)
             message = inbox.poll()
         events = loop.step()
-        send(Report(loop.step_s, tuple(events)))
+        send(Report(loop.step_s, tuple(events), Stats()))
 
 
 def _load(model: LocalModel, device: str) -> StableDiffusion:

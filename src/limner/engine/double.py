@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from limner.engine.curve import Curve
 from limner.engine.messages import (
     Cancelled,
     EngineEvent,
@@ -20,6 +21,7 @@ from limner.engine.messages import (
     ImageRequest,
     Preview,
     Progress,
+    Stats,
     Timings,
 )
 from limner.params import ModelInfo, Sampler, Voice
@@ -62,6 +64,7 @@ class EngineDouble:
     most_at_once: int = 0
     _running: dict[str, asyncio.Event] = field(default_factory=dict)
     _started: bool = False
+    _stats: Stats = field(default_factory=Stats)
 
     async def start(self) -> None:
         self._started = True
@@ -76,6 +79,10 @@ class EngineDouble:
         if self.unhealthy is not None:
             return self.unhealthy
         return Health("ready", "painting clouds", self.slots) if self._started else Health("stopped")
+
+    def stats(self) -> Stats:
+        curves = (Curve(model.name, {1: self.step_s, self.slots: self.step_s}) for model in self.info)
+        return replace(self._stats, curves=tuple(curves))
 
     async def cancel(self, request_id: str) -> None:
         if request_id in self._running:
@@ -110,7 +117,19 @@ class EngineDouble:
             if request.previews and step % 2 and step < steps:
                 yield Preview(request.id, step, _preview(request, step / steps), "image/webp")
         pixels = cloud(request, request.params.width, request.params.height)
+        self._count(steps)
         yield Finished(request.id, pixels, Timings(0.0, 0.0, steps * self.step_s, 0.0))
+
+    def _count(self, steps: int) -> None:
+        before = self._stats
+        self._stats = replace(
+            before,
+            steps=before.steps + steps,
+            rows=before.rows + steps,
+            room=before.room + steps,
+            images=before.images + 1,
+            steps_s=before.steps_s + steps * self.step_s,
+        )
 
 
 def cloud(request: ImageRequest, width: int, height: int, clearness: float = 1.0) -> NDArray[np.uint8]:

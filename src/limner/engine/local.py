@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from limner.engine.messages import (
@@ -19,6 +19,7 @@ from limner.engine.messages import (
     ImageRequest,
     Preview,
     Progress,
+    Stats,
 )
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.models.catalog import LocalModel
@@ -83,6 +84,7 @@ class LocalEngine:
         # Ends still to come for streams that nobody reads any more; an id may be used again before that.
         self._left: Counter[str] = Counter()
         self._health = Health("stopped")
+        self._stats = Stats()
         self._step_s = 0.0
         self._heard_at = 0.0
         self._watch: asyncio.Task[None] | None = None
@@ -119,6 +121,9 @@ class LocalEngine:
 
     def health(self) -> Health:
         return self._health
+
+    def stats(self) -> Stats:
+        return self._stats
 
     async def generate(self, request: ImageRequest) -> AsyncGenerator[EngineEvent]:
         """While the engine loads or comes back, the request waits; leaving the stream early cancels it."""
@@ -171,10 +176,13 @@ class LocalEngine:
         if isinstance(message, Ready):
             self._step_s = message.step_s
             self._health = Health("ready", "", message.slots)
+            self._stats = Stats(restarts=self._stats.restarts, curves=message.curves)
             for stream in self._streams.values():
                 self._send(stream)
         elif isinstance(message, Report):
             self._step_s = max(message.step_s, 0.99 * self._step_s)
+            before = self._stats
+            self._stats = replace(message.stats, restarts=before.restarts, curves=before.curves)
             for event in message.events:
                 self._deliver(event)
 
@@ -192,6 +200,7 @@ class LocalEngine:
         state: Literal["restarting", "failed"] = "restarting" if self._health.state == "ready" else "failed"
         # One that was never ready will hardly be so next time; it is tried again, more and more rarely.
         self._health = Health(state, reason)
+        self._stats = replace(self._stats, restarts=self._stats.restarts + 1)
         self._fail_all(f"the engine went away: {reason}", sent_only=state == "restarting")
 
     def _fail_all(self, reason: str, *, sent_only: bool) -> None:

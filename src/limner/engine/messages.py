@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.engine.curve import Curve
 from limner.params import GenerationParams, ModelInfo
 
 
@@ -25,7 +26,11 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where one picture's time went, in seconds. `queue_s`: from arriving at the engine to its first step."""
+    """Where one picture's time went, in seconds; together all its time in the engine.
+
+    `queue_s`: from arriving to its first step, but for `encode_s`. `decode_s`: from its last step to its
+    pixels, waiting for other pictures included.
+    """
 
     queue_s: float = 0.0
     encode_s: float = 0.0
@@ -88,6 +93,26 @@ class Health:
     slots: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the engine did so far; all but `restarts` begins at zero again when its process is replaced.
+
+    `steps` passes through a network moved `rows` rows, in batches with room for `room` rows. `images` were
+    finished. `encode_s`, `steps_s`, `decode_s`: seconds spent at each. `curves`: of every model, as measured
+    when it was loaded.
+    """
+
+    steps: int = 0
+    rows: int = 0
+    room: int = 0
+    images: int = 0
+    encode_s: float = 0.0
+    steps_s: float = 0.0
+    decode_s: float = 0.0
+    restarts: int = 0
+    curves: tuple[Curve, ...] = ()
+
+
 class Engine(Protocol):
     """Requests in, events out. All methods are called on the server's event loop."""
 
@@ -106,3 +131,5 @@ class Engine(Protocol):
         """What can be asked of it; known before the weights are loaded."""
 
     def health(self) -> Health: ...
+
+    def stats(self) -> Stats: ...

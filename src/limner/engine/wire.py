@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limner.engine.messages import EngineEvent
+from limner.engine.curve import Curve
+from limner.engine.messages import EngineEvent, Stats
 from limner.models.catalog import LocalModel
 
 
@@ -19,10 +20,11 @@ class EngineStart:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Every model is loaded. `step_s`: how long the largest step is expected to take."""
+    """Every model is loaded and measured. `step_s`: how long the largest step is expected to take."""
 
     slots: int
     step_s: float
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one engine step brought, and how long it took."""
+    """What one engine step brought, and how long it took; `stats` since the process started."""
 
     step_s: float
     events: tuple[EngineEvent, ...]
+    stats: Stats
