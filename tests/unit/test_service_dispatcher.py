@@ -144,7 +144,7 @@ async def test_a_job_that_comes_while_the_queue_is_found_empty_is_seen(
             return found
 
         monkeypatch.setattr(store.queue, "claim", overtaken)
-        service._dispatcher.submitted()
+        service._dispatcher.submitted(0.0)
         while not made:
             await asyncio.sleep(0.01)
         assert await finished(service, "ben", made[0].job.id) is Status.SUCCEEDED

@@ -8,14 +8,16 @@ from fastapi import Depends, Request
 
 from limner.service.service import Service
 
+# Not `def`: that would send each to a thread.
 
-def _service_of(request: Request) -> Service:
+
+async def _service_of(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     return service
 
 
-def _base_url_of(request: Request) -> str:
+async def _base_url_of(request: Request) -> str:
     return str(request.base_url)
 
 

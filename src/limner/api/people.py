@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 OPERATOR = "operator"
 
 
-def person_of(request: Request) -> str:
+async def person_of(request: Request) -> str:
     """Whose jobs this request is about. A server on loopback has one person, its operator."""
     return OPERATOR
 

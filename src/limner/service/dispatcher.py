@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +44,6 @@ class Work:
     tries: dict[int, int] = field(default_factory=dict)
     requests: dict[int, str] = field(default_factory=dict)
     etas: dict[int, float] = field(default_factory=dict)
-    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def tag(self) -> float:
@@ -61,7 +61,7 @@ class Dispatcher:
         self.pace = Pace()
         self._works: dict[str, Work] = {}
         self._wake = asyncio.Event()
-        self._may_have_queued = True
+        self._queued_from = -math.inf  # no queued job has a lower tag than this
         self._claiming = False
         self._dropped: set[str] = set()
         self._painting: set[asyncio.Task[None]] = set()
@@ -83,9 +83,9 @@ class Dispatcher:
             for task in late:
                 task.cancel()
 
-    def submitted(self) -> None:
+    def submitted(self, tag: float) -> None:
         """A job was queued."""
-        self._may_have_queued = True
+        self._queued_from = min(self._queued_from, tag)
         self._wake.set()
 
     async def drop(self, job_id: str) -> None:
@@ -146,22 +146,24 @@ class Dispatcher:
 
     async def _claim(self, room: int) -> None:
         """Take jobs whose turn is before that of any picture held already."""
-        if not self._may_have_queued:
+        below = min((w.tag for w in self._works.values() if w.waiting), default=math.inf)
+        known = self._queued_from
+        if known >= below:
             return
-        below = min((w.tag for w in self._works.values() if w.waiting), default=None)
         self._claiming = True
-        looked_everywhere = False
-        self._may_have_queued = False  # before looking: what is submitted meanwhile must be seen
+        self._queued_from = math.inf  # before looking: what is submitted meanwhile must be seen
         try:
             claimed = await run_sync(self._queue.claim, room, below)
-            looked_everywhere = not claimed and below is None
+            # They come in order: behind a full room waits what comes later than all of them.
+            full = sum(job.params.num_images for job in claimed) >= room
+            known = claimed[-1].tag if full else below
             for job in claimed:
                 if job.id not in self._dropped:
                     self._works[job.id] = Work(job, job.missing())
         finally:
+            self._queued_from = min(self._queued_from, known)
             self._claiming = False
             self._dropped.clear()
-            self._may_have_queued |= not looked_everywhere
 
     def _begin(self, work: Work) -> None:
         if not work.begun:
@@ -234,10 +236,15 @@ class Dispatcher:
         return outcome
 
     async def _save(self, work: Work, index: int, finished: Finished) -> None:
+        new: NewImage | None = None
+
+        def save() -> Job | None:
+            nonlocal new
+            new = new or develop(work.job.params, index, finished)
+            return self._queue.add_image(work.job, new)
+
         try:
-            new = await run_sync(develop, work.job.params, index, finished)
-            async with work.saving:
-                job = await self._committed(work, new)
+            job = await self._stored(work, save)
         except Exception as error:
             log.exception("picture %d of %s cannot be saved", index, work.job.id)
             await self._fail(work, Failure("internal", f"the picture cannot be saved: {error}"))
@@ -245,16 +252,20 @@ class Dispatcher:
         if job is None or work.over:
             self._works.pop(work.job.id, None)
             return
-        stored = next(image for image in job.images if image.index == index)
-        self._hub.publish(job.id, events.ImageStored(stored))
+        # Answers may overtake each other; the newest tells of all pictures so far.
+        told = {image.id for image in work.job.images}
+        work.job = max(work.job, job, key=lambda job: len(job.images))
+        for image in job.images:
+            if image.id not in told:
+                self._hub.publish(job.id, events.ImageStored(image))
         if job.status.over:
             self._end(work, job)
 
-    async def _committed(self, work: Work, new: NewImage) -> Job | None:
+    async def _stored(self, work: Work, save: Callable[[], Job | None]) -> Job | None:
         """Wait out a full disk: the picture is painted, so it is kept until there is room for it."""
         while not work.over:
             try:
-                return await run_sync(self._queue.add_image, work.job, new)
+                return await run_sync(save)
             except StorageUnavailable as error:
                 log.error("%s", error)
                 await asyncio.sleep(_STORAGE_PAUSE_S)

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import ParamSpec
 
 from anyio.to_thread import run_sync
 from pydantic import BaseModel, ValidationError
@@ -28,6 +30,8 @@ from limner.store.store import Store
 
 MAX_WAIT_S = 60
 _PLACES_PAUSE_S = 0.5
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +86,20 @@ class Service:
         """
         ticket = None if key is None else Ticket(key, _fingerprint(asked))
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
-            return await self._seen(known)
+            return await self._seen(lambda: known)
         health = self.engine.health()
         if health.state in ("failed", "stopped"):
             raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
         params = await self._resolved(asked)
 
-        def queue() -> Job:
-            return self._store.queue.submit(person, params, max_queued=self.max_queued, ticket=ticket)
-
-        job = await run_sync(queue)
-        self._dispatcher.submitted()
-        return await self._seen(job)
+        queue = partial(self._store.queue.submit, max_queued=self.max_queued, ticket=ticket)
+        view = await self._seen(queue, person, params)
+        self._dispatcher.submitted(view.job.tag)
+        return view
 
     async def view(self, person: str, job_id: str) -> View:
         """Raises `NotFound`."""
-        return await self._seen(await run_sync(self._store.job, person, job_id))
+        return await self._seen(self._store.job, person, job_id)
 
     async def page(self, person: str, limit: int, cursor: str | None = None) -> Page:
         """The person's newest jobs, behind `cursor`. Raises `InvalidInput`."""
@@ -113,12 +115,13 @@ class Service:
         """The job when it is over, or as it is after `timeout_s`. Raises `NotFound`."""
         with self._hub.listen(job_id) as channel, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not self._hub.closed:
-                    view = await self.view(person, job_id)
-                    if view.job.status.over:
-                        return view
-                    while not self._hub.closed and not channel.latest(Ended):
-                        await channel.changed()
+                view = await self.view(person, job_id)
+                while not self._hub.closed and not view.job.status.over:
+                    ended = next((event.payload for event in channel.latest(Ended)), None)
+                    if isinstance(ended, Ended):
+                        return ended.view
+                    await channel.changed()
+                return view
         return await self.view(person, job_id)
 
     async def follow(self, person: str, job_id: str, after: int | None = None) -> AsyncGenerator[Event]:
@@ -223,8 +226,15 @@ class Service:
                 f"the prompt writer wrote what cannot be painted: {written!r}"
             ) from error
 
-    async def _seen(self, job: Job) -> View:
-        return (await self._views([job]))[0]
+    async def _seen(self, find: Callable[P, Job], *args: P.args, **kwargs: P.kwargs) -> View:
+        """The job that `find` finds, which may block, and where it stands."""
+
+        def look() -> tuple[Job, Place | None]:
+            job = find(*args, **kwargs)
+            places = self._store.queue.places([job.id]) if job.status is Status.QUEUED else {}
+            return job, places.get(job.id)
+
+        return self._view(*await run_sync(look))
 
     async def _views(self, jobs: Sequence[Job]) -> list[View]:
         queued = [job.id for job in jobs if job.status is Status.QUEUED]

@@ -36,13 +36,12 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._engine = _engine(path)
-        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._waiting: deque[_Write[Any]] = deque()
         self._writer = ThreadPoolExecutor(1, "record")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        with _storage_errors(), self._engine.begin() as connection:
+        with self._transaction("BEGIN") as connection:
             yield connection
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,19 +65,25 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables into today's shape, in one transaction."""
-        with _storage_errors(), self._writing.begin() as connection:
+        with self._transaction("BEGIN IMMEDIATE") as connection:
             alembic.command.upgrade(_config(connection), "head")
 
     def close(self) -> None:
         self._writer.shutdown()
         self._engine.dispose()
 
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        with _storage_errors(), self._engine.begin() as connection:
+            connection.exec_driver_sql(begin)
+            yield connection
+
     def _commit_waiting(self) -> None:
         group = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not group:
             return  # an earlier call took it along
         try:
-            with _storage_errors(), self._writing.begin() as connection:
+            with self._transaction("BEGIN IMMEDIATE") as connection:
                 for write in group:
                     write.run(connection)
         except BaseException as error:
@@ -100,7 +105,7 @@ class _Write(Generic[T]):
     def run(self, connection: Connection) -> None:
         """Raises what must undo the whole transaction: the database's own failures."""
         try:
-            with connection.begin_nested():
+            with _savepoint(connection):
                 result = self._work(connection)
         except IntegrityError as error:
             self.tell = functools.partial(self.outcome.set_exception, error)
@@ -125,18 +130,25 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say, below
+        connection.isolation_level = None  # transactions begin where we say
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute(connection.get_execution_options().get("begin", "BEGIN"))
-
     return engine
+
+
+@contextlib.contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    connection.exec_driver_sql("SAVEPOINT one")
+    try:
+        yield
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK TO one")
+        raise
+    finally:
+        connection.exec_driver_sql("RELEASE one")
 
 
 @contextlib.contextmanager

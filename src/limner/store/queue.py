@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, FromClause, Tuple, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, tuple_, update
 
 from limner.errors import Busy, Conflict
 from limner.params import GenerationParams
@@ -24,6 +25,8 @@ class Ticket:
     fingerprint: str
 
 
+# The statements are built once: building one costs several times what running it does.
+
 # Where the fair order has come to (the lowest tag under way; when idle, the highest ever given), and where
 # a person stands in it. One status at a time, because the index then holds the answer at its edge.
 _QUEUED, _RUNNING = (
@@ -37,6 +40,42 @@ _MY_LAST_TAG = select(people.c.last_tag).where(people.c.id == bindparam("person"
 _MY_WAITING = select(func.count()).select_from(jobs).where(*_MINE).scalar_subquery()
 _STANDING = select(
     _VIRTUAL_TIME.label("virtual_time"), _MY_LAST_TAG.label("last_tag"), _MY_WAITING.label("waiting")
+)
+
+_NEXT = (
+    select(jobs)
+    .where(jobs.c.status == Status.QUEUED, jobs.c.tag < bindparam("below"))
+    .order_by(jobs.c.tag, jobs.c.number)
+    .limit(bindparam("room"))
+)
+_TAKE = (
+    update(jobs)
+    .where(jobs.c.number.in_(bindparam("numbers", expanding=True)))
+    .values(status=Status.RUNNING, attempt=jobs.c.attempt + 1, started_at=bindparam("now"))
+)
+
+_BEFORE = jobs.alias()
+_UP_TO = (
+    _BEFORE.c.status == Status.QUEUED,
+    tuple_(_BEFORE.c.tag, _BEFORE.c.number) <= tuple_(jobs.c.tag, jobs.c.number),
+)
+_PLACES = select(
+    jobs.c.id,
+    select(func.count()).select_from(_BEFORE).where(*_UP_TO).scalar_subquery().label("position"),
+    select(func.sum(_BEFORE.c.cost)).where(*_UP_TO).scalar_subquery().label("cost"),
+).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), jobs.c.status == Status.QUEUED)
+
+_HELD = jobs.c.id == bindparam("job_id"), jobs.c.attempt == bindparam("held"), jobs.c.status == Status.RUNNING
+_HOLD = update(jobs).where(*_HELD).values(attempt=bindparam("held"))
+_END = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values(
+        status=bindparam("ended"),
+        finished_at=bindparam("now"),
+        failure_code=bindparam("code"),
+        failure_message=bindparam("message"),
+    )
 )
 
 
@@ -62,10 +101,10 @@ class Queue:
         with self._database.read() as connection:
             return _replayed(connection, person, ticket)
 
-    def claim(self, room: int, below: float | None = None) -> list[Job]:
-        """Take the next jobs in fair order until their missing pictures fill `room`; they run now.
+    def claim(self, room: int, below: float = math.inf) -> list[Job]:
+        """Take the next jobs with a tag under `below` in fair order until their pictures fill `room`.
 
-        With `below`, only jobs with a lower tag.
+        They run now.
         """
         return self._database.write(_claimed, room, below)
 
@@ -97,21 +136,9 @@ class Queue:
 
     def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
         """Where those of these jobs stand that are queued."""
-        before = jobs.alias()
-        up_to = before.c.status == Status.QUEUED, _turn(before) <= _turn(jobs)
-        position = select(func.count()).select_from(before).where(*up_to).scalar_subquery()
-        cost = select(func.sum(before.c.cost)).where(*up_to).scalar_subquery()
-        query = select(jobs.c.id, position.label("position"), cost.label("cost"))
         with self._database.read() as connection:
-            found = connection.execute(
-                query.where(jobs.c.id.in_(job_ids), jobs.c.status == Status.QUEUED)
-            ).all()
+            found = connection.execute(_PLACES, {"job_ids": job_ids}).all()
         return {row.id: Place(row.position, row.cost) for row in found}
-
-
-def _turn(table: FromClause) -> Tuple:
-    """What the fair order goes by."""
-    return tuple_(table.c.tag, table.c.number)
 
 
 def _submitted(
@@ -132,20 +159,17 @@ def _submitted(
     return rows.new_job(key.number, params, values)
 
 
-def _claimed(connection: Connection, room: int, below: float | None) -> list[Job]:
-    query = select(jobs).where(jobs.c.status == Status.QUEUED).order_by(jobs.c.tag, jobs.c.number).limit(room)
-    if below is not None:
-        query = query.where(jobs.c.tag < below)
+def _claimed(connection: Connection, room: int, below: float) -> list[Job]:
     chosen = []
-    for job in rows.loaded(connection, connection.execute(query).all()):
+    found = connection.execute(_NEXT, {"below": below, "room": room}).all()
+    for job in rows.loaded(connection, found):
         if room > 0:
             chosen.append(job)
         room -= job.params.num_images
     if not chosen:
         return []
     now = rows.now()
-    taken = update(jobs).where(jobs.c.number.in_([job.number for job in chosen]))
-    connection.execute(taken.values(status=Status.RUNNING, attempt=jobs.c.attempt + 1, started_at=now))
+    connection.execute(_TAKE, {"numbers": [job.number for job in chosen], "now": now})
     return [
         replace(job, status=Status.RUNNING, attempt=job.attempt + 1, started_at=rows.moment(now))
         for job in chosen
@@ -181,14 +205,12 @@ def _replayed(connection: Connection, person: str, ticket: Ticket) -> Job | None
 
 def _holds(connection: Connection, job: Job) -> bool:
     """Whether this attempt still runs the job; locks the job's row until the transaction ends."""
-    held = jobs.c.id == job.id, jobs.c.attempt == job.attempt, jobs.c.status == Status.RUNNING
-    return connection.execute(update(jobs).where(*held).values(attempt=job.attempt)).rowcount == 1
+    return connection.execute(_HOLD, {"job_id": job.id, "held": job.attempt}).rowcount == 1
 
 
 def _end(connection: Connection, job: Job, status: Status, failure: Failure | None = None) -> Job:
     now = rows.now()
-    values = {"status": status, "finished_at": now}
-    if failure is not None:
-        values |= {"failure_code": failure.code, "failure_message": failure.message}
-    connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+    code, message = (failure.code, failure.message) if failure else (None, None)
+    given = {"job_id": job.id, "ended": status, "now": now, "code": code, "message": message}
+    connection.execute(_END, given)
     return replace(job, status=status, finished_at=rows.moment(now), failure=failure)

@@ -8,12 +8,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from limner.errors import NotFound
 from limner.params import GenerationParams, OutputFormat
 from limner.store.job import Durations, Failure, Image, Job, NewImage, Paths, Status
-from limner.store.tables import images, jobs, people
+from limner.store.tables import images, people
+
+# Statements that every job needs are built once: building one costs several times what running it does.
+_IMAGES_OF = (
+    select(images).where(images.c.job_id.in_(bindparam("job_ids", expanding=True))).order_by(images.c.index)
+)
+_ADVANCE = update(people).where(people.c.id == bindparam("person"))
 
 
 def new_id() -> str:
@@ -71,13 +77,12 @@ def loaded(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
 
 def images_of(connection: Connection, *job_ids: str) -> tuple[Image, ...]:
     """The images of these jobs; those of one in order."""
-    query = select(images).where(images.c.job_id.in_(job_ids)).order_by(images.c.index)
-    return tuple(map(_image, connection.execute(query)))
+    return tuple(map(_image, connection.execute(_IMAGES_OF, {"job_ids": job_ids})))
 
 
-def existing(connection: Connection, *conditions: Any) -> Job:
-    """The one job of which this is true. Raises `NotFound`."""
-    row = connection.execute(select(jobs).where(*conditions)).one_or_none()
+def one(connection: Connection, query: Select[Any], **given: Any) -> Job:
+    """The one job that `query` finds. Raises `NotFound`."""
+    row = connection.execute(query, given).one_or_none()
     if row is None:
         raise NotFound
     return loaded(connection, [row])[0]
@@ -94,7 +99,7 @@ def enrol(connection: Connection, person: str, last_tag: float, *, is_new: bool)
     if is_new:
         connection.execute(insert(people), {"id": person, "last_tag": last_tag})
     else:
-        connection.execute(update(people).where(people.c.id == person).values(last_tag=last_tag))
+        connection.execute(_ADVANCE, {"person": person, "last_tag": last_tag})
 
 
 def new_job(number: int, params: GenerationParams, values: dict[str, Any]) -> Job:

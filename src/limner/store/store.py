@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
@@ -16,6 +16,10 @@ from limner.store.job import Job, NewImage, Status
 from limner.store.lock import FolderLock
 from limner.store.queue import Queue
 from limner.store.tables import images, jobs, people
+
+_MINE = select(jobs).where(jobs.c.id == bindparam("id"), jobs.c.person == bindparam("person"))
+_OWNER = select(images.c.job_id).where(images.c.id == bindparam("id")).scalar_subquery()
+_OF_IMAGE = select(jobs).where(jobs.c.id == _OWNER)
 
 
 class Store:
@@ -55,7 +59,7 @@ class Store:
     def job(self, person: str, job_id: str) -> Job:
         """Raises `NotFound`, also for another person's."""
         with self._database.read() as connection:
-            return rows.existing(connection, jobs.c.id == job_id, jobs.c.person == person)
+            return rows.one(connection, _MINE, person=person, id=job_id)
 
     def page(self, person: str, limit: int, before: int | None = None) -> list[Job]:
         """The person's newest jobs, those with a lower number than `before`."""
@@ -68,19 +72,18 @@ class Store:
 
     def cancel(self, person: str, job_id: str) -> Job:
         """Call a job off; one that is over stays as it is. Raises `NotFound`."""
-        return self._database.write(_cancelled, jobs.c.id == job_id, jobs.c.person == person)
+        return self._database.write(_cancelled, person=person, id=job_id)
 
     def delete(self, person: str, job_id: str) -> Job:
         """Remove a job with its images and files; returns what it was. Raises `NotFound`."""
-        job = self._database.write(_deleted, jobs.c.id == job_id, jobs.c.person == person)
+        job = self._database.write(_deleted, person=person, id=job_id)
         self._files.remove(*(image.paths for image in job.images))
         return job
 
     def job_of_image(self, image_id: str) -> Job:
         """Whoever knows an image's id may see it, so no person is asked for. Raises `NotFound`."""
         with self._database.read() as connection:
-            owner = select(images.c.job_id).where(images.c.id == image_id).scalar_subquery()
-            return rows.existing(connection, jobs.c.id == owner)
+            return rows.one(connection, _OF_IMAGE, id=image_id)
 
     def read(self, path: str) -> bytes:
         """The bytes of one of an image's files. Raises `NotFound`."""
@@ -99,7 +102,7 @@ class Store:
                 image_id = rows.new_id()
                 self._files.write_image(image_id, picture)
                 connection.execute(insert(images).values(rows.image_values(values["id"], image_id, picture)))
-            return rows.existing(connection, jobs.c.id == values["id"])
+            return rows.one(connection, _MINE, person=person, id=values["id"])
 
         # The files are written inside the transaction, so that a server starting now does not sweep them.
         return self._database.write(record)
@@ -124,14 +127,15 @@ class Store:
             self._lock = None
 
 
-def _cancelled(connection: Connection, *mine: ColumnElement[bool]) -> Job:
+def _cancelled(connection: Connection, *, person: str, id: str) -> Job:
+    mine = jobs.c.id == id, jobs.c.person == person
     under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
     over = {"status": Status.CANCELLED, "finished_at": rows.now()}
     connection.execute(update(jobs).where(*mine, under_way).values(over))
-    return rows.existing(connection, *mine)
+    return rows.one(connection, _MINE, person=person, id=id)
 
 
-def _deleted(connection: Connection, *mine: ColumnElement[bool]) -> Job:
-    job = rows.existing(connection, *mine)
-    connection.execute(delete(jobs).where(*mine))
+def _deleted(connection: Connection, *, person: str, id: str) -> Job:
+    job = rows.one(connection, _MINE, person=person, id=id)
+    connection.execute(delete(jobs).where(jobs.c.id == id))
     return job
