@@ -35,6 +35,12 @@ class InvalidInput(LimnerError):
         self.fields = fields
 
 
+class NotAllowed(LimnerError):
+    """This is not for you."""
+
+    code = "not_allowed"
+
+
 class NotFound(LimnerError):
     """There is nothing here under this id."""
 

@@ -12,12 +12,13 @@ from pydantic.json_schema import models_json_schema
 from limner import __version__
 from limner.api import generations, images, problems, prompts, schemas, site, system
 from limner.api.guard import Guard
+from limner.api.traffic import Traffic
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 
 
-def create_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
+def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
     """The API and the website; the service starts and stops with it.
 
     `hosts`: names beside the loopback ones that this server answers to.
@@ -35,7 +36,7 @@ def create_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
     app.router.lifespan_context = lifespan
     app.state.service = service
     site.install(app)
-    return Guard(app, hosts, MAX_BODY_BYTES)
+    return Traffic(Guard(app, hosts, MAX_BODY_BYTES), service.metrics)
 
 
 def routes() -> FastAPI:

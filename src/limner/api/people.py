@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from limner.errors import NotAllowed
+
 OPERATOR = "operator"
 
 
@@ -15,3 +17,9 @@ async def person_of(request: Request) -> str:
 
 
 Person = Annotated[str, Depends(person_of)]
+
+
+async def operator_only(person: Person) -> None:
+    """Raises `NotAllowed` for everybody else."""
+    if person != OPERATOR:
+        raise NotAllowed("This is for the operator of this server alone.")

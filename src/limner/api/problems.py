@@ -19,6 +19,7 @@ from limner.errors import (
     FieldError,
     InvalidInput,
     LimnerError,
+    NotAllowed,
     NotFound,
     NotReady,
     PromptWriterFailed,
@@ -34,6 +35,7 @@ _RETRY_AFTER_S = 5.0
 
 _STATUS: dict[type[LimnerError], int] = {
     InvalidInput: 422,
+    NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from limner import __version__
 from limner.api import problems, schemas
 from limner.api.parts import App
+from limner.api.people import operator_only
 from limner.params import MAX_PROMPT, SEEDS, GenerationParams, OutputFormat
+from limner.service.metrics import CONTENT_TYPE
 from limner.service.service import MAX_WAIT_S, Service
 
 router = APIRouter(tags=["system"], responses=problems.RESPONSES)
@@ -39,6 +41,13 @@ async def ready(service: App) -> Response:
     answer = schemas.Ready(ready=engine.state == "ready", engine=engine, prompt_writer=_writer(service))
     headers = {"Cache-Control": "no-store"} | ({} if answer.ready else {"Retry-After": "2"})
     return Response(answer.model_dump_json(), 200 if answer.ready else 503, headers, "application/json")
+
+
+@router.get("/metrics", dependencies=[Depends(operator_only)], include_in_schema=False)
+async def metrics(service: App) -> Response:
+    """What Prometheus scrapes; for the operator alone."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(await service.measured(), 200, headers, CONTENT_TYPE)
 
 
 def _engine(service: Service) -> schemas.EngineState:

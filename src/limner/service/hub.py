@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from limner.service.events import Ended, Event, ImageStored, Payload, Preview, Progress, Queued, Started
@@ -61,9 +61,13 @@ class Channel:
 
 
 class Hub:
-    """The channels of the jobs that run or are listened to. Belongs to the event loop."""
+    """The channels of the jobs that run or are listened to. Belongs to the event loop.
 
-    def __init__(self) -> None:
+    `overhear` is told everything, whoever listens.
+    """
+
+    def __init__(self, overhear: Callable[[Payload], None] = lambda _: None) -> None:
+        self._overhear = overhear
         self._channels: dict[str, Channel] = {}
         # Ids go on counting up when the server starts again: nobody publishes more than one a millisecond.
         self._last = int(time.time() * 1000)
@@ -75,6 +79,7 @@ class Hub:
         return self._last
 
     def publish(self, job_id: str, payload: Payload) -> None:
+        self._overhear(payload)
         channel = self._channels.get(job_id)
         if channel is None:
             if isinstance(payload, Queued | Ended):

@@ -22,6 +22,7 @@ from limner.service import picture
 from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
 from limner.service.hub import Hub
+from limner.service.metrics import Metrics
 from limner.service.picture import Picture
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
@@ -48,7 +49,8 @@ class Service:
         self.writer = writer
         self.max_queued = max_queued
         self._store = store
-        self._hub = Hub()
+        self.metrics = Metrics()
+        self._hub = Hub(self.metrics.told)
         self._dispatcher = Dispatcher(store.queue, engine, self._hub)
         self._announcer: asyncio.Task[None] | None = None
 
@@ -202,9 +204,17 @@ class Service:
             raise InvalidInput(FieldError("model", message, model, names))
         seed = secrets.randbelow(SEEDS) if seed is None else seed
         request = PromptRequest(secrets.token_hex(8), text, chosen.voice, seed, temperature, max_new_tokens)
-        writing = Writing(self.writer, request)
+        writing = Writing(self.writer, request, self.metrics.wrote)
         await writing.begin()
         return writing
+
+    # For operators.
+
+    async def measured(self) -> bytes:
+        """The metrics as they stand now, in Prometheus' text format."""
+        standing = await run_sync(self._store.standing)
+        engine = self.engine
+        return self.metrics.text(standing, engine.health(), engine.stats(), self.writer.health())
 
     # Inside.
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 
+from limner.errors import PromptWriterFailed
 from limner.prompting.messages import PromptRequest, PromptWriter
 
 
 class Writing:
     """Pieces as they come; `text` is the whole so far. Closing it stops the writer."""
 
-    def __init__(self, writer: PromptWriter, request: PromptRequest) -> None:
+    def __init__(
+        self,
+        writer: PromptWriter,
+        request: PromptRequest,
+        ended: Callable[[str, int], None] = lambda outcome, pieces: None,
+    ) -> None:
+        """`ended` is told how it ended (`finished`, `stopped`, `failed`) and after how many pieces."""
         self._pieces: AsyncGenerator[str] = writer.write(request)
         self._first: str | None = None
+        self._ended = ended
+        self._count = 0
+        self._outcome = "stopped"
         self.seed = request.seed
         self.text = request.text
 
     async def begin(self) -> None:
         """Wait for the first piece, so that what fails, fails before the answer has begun."""
-        self._first = await anext(self._pieces, None)
+        try:
+            self._first = await anext(self._pieces, None)
+        except PromptWriterFailed:
+            self._ended("failed", 0)
+            raise
 
     async def whole(self) -> str:
         """The text when it is done."""
@@ -29,12 +43,20 @@ class Writing:
         return self.text
 
     async def __aiter__(self) -> AsyncGenerator[str]:
-        if self._first is not None:
-            self.text += self._first
-            yield self._first
-        async for piece in self._pieces:
-            self.text += piece
-            yield piece
+        try:
+            if self._first is not None:
+                yield self._add(self._first)
+            async for piece in self._pieces:
+                yield self._add(piece)
+            self._outcome = "finished"
+        except PromptWriterFailed:
+            self._outcome = "failed"
+            raise
+
+    def _add(self, piece: str) -> str:
+        self.text += piece
+        self._count += 1
+        return piece
 
     async def __aenter__(self) -> Writing:
         return self
@@ -42,4 +64,5 @@ class Writing:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended(self._outcome, self._count)
         await self._pieces.aclose()

@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Where one image's time went, in seconds."""
+    """Where one image's time went, in seconds. `save_s`: encoding the file and writing it to disk."""
 
     encode_s: float = 0.0
     steps_s: float = 0.0
@@ -109,6 +109,15 @@ class Job:
         """The indexes of the pictures that are not committed yet."""
         done = {image.index for image in self.images}
         return [index for index in range(self.params.num_images) if index not in done]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many jobs wait and run, and how long the oldest that waits has."""
+
+    queued: int
+    running: int
+    oldest_s: float
 
 
 @dataclass(frozen=True, slots=True)

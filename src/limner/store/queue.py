@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -114,7 +115,10 @@ class Queue:
         Returns the job as it is now, or None when this attempt no longer holds it: then nothing is kept.
         """
         image_id = rows.new_id()
+        began = time.perf_counter()
         paths = self._files.write_image(image_id, new)
+        saved_s = new.durations.save_s + time.perf_counter() - began
+        new = replace(new, durations=replace(new.durations, save_s=saved_s))
         try:
             kept = self._database.write(_with_image, job, image_id, new)
         except BaseException:

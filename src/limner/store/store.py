@@ -12,9 +12,10 @@ from limner.params import GenerationParams
 from limner.store import rows
 from limner.store.database import Database
 from limner.store.files import Files
-from limner.store.job import Job, NewImage, Status
+from limner.store.job import Job, NewImage, Standing, Status
 from limner.store.lock import FolderLock
 from limner.store.queue import Queue
+from limner.store.standing import standing
 from limner.store.tables import images, jobs, people
 
 _MINE = select(jobs).where(jobs.c.id == bindparam("id"), jobs.c.person == bindparam("person"))
@@ -106,6 +107,11 @@ class Store:
 
         # The files are written inside the transaction, so that a server starting now does not sweep them.
         return self._database.write(record)
+
+    def standing(self) -> Standing:
+        """How much waits and runs now."""
+        with self._database.read() as connection:
+            return standing(connection)
 
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():
