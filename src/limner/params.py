@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    computed_field,
     create_model,
 )
 from pydantic.fields import FieldInfo
@@ -95,12 +96,16 @@ class ModelInfo(Frozen):
     sampler: Sampler
     schedule: Schedule = Schedule.PLAIN
     samplers: tuple[Sampler, ...] = DIFFUSION_SAMPLERS
-    schedules: tuple[Schedule, ...] = tuple(Schedule)
     voice: Voice = Voice.FULL
     draws: str | None = Field(None, description="What it can draw, in one sentence; null: anything")
     known_words: tuple[str, ...] = Field((), description="The words it knows; empty: any")
     examples: tuple[str, ...] = Field((), description="Prompts that show it off")
     licence: str | None = None
+
+    @computed_field(description="The schedules that go with each of its samplers")  # type: ignore[prop-decorator]
+    @property
+    def schedules(self) -> dict[Sampler, tuple[Schedule, ...]]:
+        return {sampler: schedules_of(sampler) for sampler in self.samplers}
 
 
 def printable(text: str) -> str:
@@ -259,15 +264,12 @@ def beyond_limits(params: GenerationParams, model: ModelInfo) -> list[FieldError
             nearest = max(model.min_size, min(model.max_size, nearest))
             message = f"{model.name} cannot paint {size} pixels; use {limit}, the nearest is {nearest}"
             problems.append(FieldError(field, message, size, limit))
-    for field, known in (("sampler", model.samplers), ("schedule", model.schedules)):
+    for field, known in (("sampler", model.samplers), ("schedule", schedules_of(params.sampler))):
         value = getattr(params, field)
         if value not in known:
             names = ", ".join(known)
-            message = f"{model.name} cannot use {value}; use one of: {names}"
-            problems.append(FieldError(field, message, value, names))
-    fitting = schedules_of(params.sampler)
-    if not problems and params.schedule not in fitting:
-        names = ", ".join(fitting)
-        message = f"{params.sampler} cannot use {params.schedule}; use one of: {names}"
-        problems.append(FieldError("schedule", message, params.schedule, names))
+            whose = model.name if field == "sampler" else params.sampler
+            problems.append(
+                FieldError(field, f"{whose} cannot use {value}; use one of: {names}", value, names)
+            )
     return problems

@@ -71,6 +71,16 @@ class Draft {
     else this.overrides[name] = value
   }
 
+  /** A schedule that the new sampler cannot use is let go. */
+  setSampler(name: string): void {
+    const model = this.model
+    const sampler = model?.samplers?.find((s) => s === name)
+    if (!model || !sampler) return
+    this.set('sampler', sampler)
+    const schedule = this.overrides.schedule
+    if (schedule && !model.schedules[sampler]?.includes(schedule)) this.set('schedule', null)
+  }
+
   choose(model: string): void {
     for (const name of OF_A_MODEL) delete this.overrides[name]
     delete this.overrides.model // so that the comparison below is with the server's default

@@ -720,16 +720,6 @@ export interface components {
              *     ]
              */
             samplers: components["schemas"]["Sampler"][];
-            /**
-             * Schedules
-             * @default [
-             *       "plain",
-             *       "trailing",
-             *       "karras",
-             *       "exponential"
-             *     ]
-             */
-            schedules: components["schemas"]["Schedule"][];
             /** @default full */
             voice: components["schemas"]["Voice"];
             /**
@@ -751,6 +741,13 @@ export interface components {
             examples: string[];
             /** Licence */
             licence: string | null;
+            /**
+             * Schedules
+             * @description The schedules that go with each of its samplers
+             */
+            readonly schedules: {
+                [key: string]: components["schemas"]["Schedule"][];
+            };
         };
         /**
          * PromptIn
