@@ -19,29 +19,38 @@ from training.autoencoder import build_autoencoder
 from training.denoiser import Denoiser, build_scheduler
 from training.draw import draw
 from training.pictures import to_model
-from training.scenes import COLORS, RELATIONS, SETTINGS, SIZES, STYLES, SUBJECTS, known_words, sample_scene
+from training.scenes import (
+    COLORS,
+    RELATIONS,
+    SETTINGS,
+    SIZES,
+    STYLES,
+    TRAINED,
+    known_words,
+    sample_scene,
+)
 from training.tokenizer import build_tokenizer
 from training.work import PICTURE_PX, add_work_flag, load_checkpoint
 
 STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
 GUIDANCE_SCALE = 4.0
 DESCRIPTION = (
-    "Draws one or two simple things (house, tree, sailboat, hot-air balloon, mushroom, lighthouse, car, "
-    "fish, flower, rocket) in six colours and six settings, as flat illustrations, and nothing else."
+    f"Draws one to three simple things ({', '.join(TRAINED)}) in {len(COLORS)} colours and {len(SETTINGS)} "
+    f"settings, plain or as {', '.join(STYLES)}, and nothing else."
 )
 EXAMPLES = (
     "a red house at night",
-    "a blue sailboat on the sea",
+    "a watercolor of a blue sailboat on the sea",
     "a purple hot-air balloon at sunset",
-    "an orange fish on the sea",
+    "pixel art of a green castle in the rain",
+    "a neon sign of a pink cat at night",
     "a yellow flower on a meadow",
-    "a green rocket at night",
-    "a red mushroom in the snow",
-    "a yellow car in the desert",
-    "a blue lighthouse at sunset",
-    "a purple tree on a meadow",
-    "a red house next to a green tree in the snow",
-    "an orange rocket and a blue mushroom at night",
+    "an orange rocket in space",
+    "a line drawing of a red lighthouse on the sea",
+    "a white castle in the snow",
+    "a watercolor of a brown mushroom on a meadow",
+    "a black cat next to a red house at sunset",
+    "a blue hot-air balloon above a green tree in the desert",
 )
 
 
@@ -51,7 +60,7 @@ def latent_rgb(autoencoder: AutoencoderTiny, scale: float) -> list[list[float]]:
     Colours run from -1 to 1, as the decoder's do.
     """
     rng = random.Random(0)
-    pictures = to_model(np.stack([draw(sample_scene(rng), PICTURE_PX, rng) for _ in range(96)]))
+    pictures = to_model(np.stack([draw(sample_scene(rng), PICTURE_PX, rng) for _ in range(192)]))
     with torch.inference_mode():
         latents = autoencoder.encode(pictures).latents * scale
     side = PICTURE_PX // latents.shape[-1]
@@ -67,14 +76,14 @@ def about(rgb: list[list[float]]) -> dict[str, Any]:
     return {
         "description": DESCRIPTION,
         "draws": {
-            "subjects": list(SUBJECTS),
+            "subjects": list(TRAINED),
             "colors": list(COLORS),
             "settings": [phrases[0] for phrases in SETTINGS.values()],
             "sizes": list(SIZES),
             "relations": list(RELATIONS),
             "styles": list(STYLES),
         },
-        "known_words": known_words(),
+        "known_words": known_words(TRAINED),
         "licence": "Apache-2.0",
         "defaults": {
             "num_inference_steps": 20,

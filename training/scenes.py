@@ -219,9 +219,10 @@ def parse(text: str) -> Scene | None:
     return Scene(tuple(subjects), relation, *(next(iter(said[kind]), None) for kind in ("setting", "style")))
 
 
-def known_words() -> list[str]:
-    """Every single word that some caption may hold, sorted."""
-    return sorted({word for phrase in _LEXICON for word in phrase})
+def known_words(subjects: Sequence[str] = tuple(SUBJECTS)) -> list[str]:
+    """Every single word that some caption of these subjects may hold, sorted."""
+    others = {name for name in SUBJECTS if name not in subjects}
+    return sorted({word for phrase, (_, name) in _LEXICON.items() if name not in others for word in phrase})
 
 
 def _words(text: str) -> tuple[str, ...]:
