@@ -15,7 +15,7 @@ from limner.engine.messages import Health
 from limner.errors import StorageUnavailable
 from limner.params import submission
 from limner.prompting.double import PromptWriterDouble
-from limner.service.events import View
+from limner.service.events import Ended, ImageStored, View
 from limner.service.service import Service
 from limner.store.job import Status
 from limner.store.store import Store
@@ -64,6 +64,18 @@ async def test_a_late_person_goes_before_the_rest_of_one_large_job(tmp_path: Pat
         late = await service.submit("late", asked())
         assert await finished(service, "late", late.job.id) is Status.SUCCEEDED
         assert [r.person for r in engine.asked].index("late") <= 6
+    store.close()
+
+
+async def test_every_picture_is_told_before_the_end_in_whatever_order_they_are_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    async with running(store, EngineDouble(step_s=0.001, slots=8)) as service:
+        made = await service.submit("ann", asked(num_images=16))
+        told = [event.payload async for event in service.follow("ann", made.job.id)]
+    stored = [payload.image.index for payload in told if isinstance(payload, ImageStored)]
+    assert sorted(stored) == list(range(16))
+    assert isinstance(told[-1], Ended)
+    assert [image.index for image in told[-1].view.job.images] == list(range(16))
     store.close()
 
 

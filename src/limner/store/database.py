@@ -18,7 +18,7 @@ import alembic.util
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import StorageUnavailable, Unusable
 
@@ -103,18 +103,20 @@ class _Write(Generic[T]):
         self.outcome: Future[T] = Future()
 
     def run(self, connection: Connection) -> None:
-        """Raises what must undo the whole transaction: the database's own failures."""
+        """Raises only when the database has undone the whole transaction."""
+        connection.exec_driver_sql("SAVEPOINT one")
         try:
-            with _savepoint(connection):
+            with _storage_errors():
                 result = self._work(connection)
-        except IntegrityError as error:
-            self.tell = functools.partial(self.outcome.set_exception, error)
-        except DBAPIError:
-            raise
         except BaseException as error:
+            try:
+                connection.exec_driver_sql("ROLLBACK TO one")
+            except DBAPIError:  # a full disk, for one, leaves no transaction to go back in
+                raise error from None
             self.tell = functools.partial(self.outcome.set_exception, error)
         else:
             self.tell = functools.partial(self.outcome.set_result, result)
+        connection.exec_driver_sql("RELEASE one")
 
 
 def _config(connection: Connection | None = None) -> alembic.config.Config:
@@ -137,18 +139,6 @@ def _engine(path: Path) -> Engine:
         connection.execute("PRAGMA foreign_keys=ON")
 
     return engine
-
-
-@contextlib.contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    connection.exec_driver_sql("SAVEPOINT one")
-    try:
-        yield
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK TO one")
-        raise
-    finally:
-        connection.exec_driver_sql("RELEASE one")
 
 
 @contextlib.contextmanager
