@@ -77,6 +77,16 @@ class Denoiser(nn.Module):
         return v
 
 
+def load_denoiser(work: Path, tokenizer: CLIPTokenizer) -> tuple[Denoiser, float]:
+    """The averaged weights as trained so far, and what latents of the autoencoder are multiplied by."""
+    state = load_checkpoint(work / "denoiser.pt")
+    if state is None:
+        raise SystemExit(f"No denoiser in {work}: run `python -m training.denoiser --work {work}` first.")
+    denoiser = Denoiser(tokenizer)
+    denoiser.load_state_dict(state["average"])
+    return denoiser, state["scale"]
+
+
 def build_scheduler() -> DDIMScheduler:
     """Stable Diffusion's schedule, rescaled to end in pure noise (Lin et al., 2023, arXiv:2305.08891)."""
     return DDIMScheduler(

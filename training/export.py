@@ -15,8 +15,8 @@ import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-from training.autoencoder import build_autoencoder
-from training.denoiser import Denoiser, build_scheduler
+from training.autoencoder import load_autoencoder
+from training.denoiser import build_scheduler, load_denoiser
 from training.draw import draw
 from training.pictures import to_model
 from training.scenes import (
@@ -30,7 +30,7 @@ from training.scenes import (
     sample_scene,
 )
 from training.tokenizer import build_tokenizer
-from training.work import PICTURE_PX, add_work_flag, load_checkpoint
+from training.work import PICTURE_PX, add_work_flag
 
 STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
 GUIDANCE_SCALE = 4.0
@@ -100,14 +100,9 @@ def about(rgb: list[list[float]]) -> dict[str, Any]:
 def export(work: Path, folder: Path) -> None:
     """Write the model as trained so far into the folder, over what is there."""
     tokenizer = build_tokenizer(work)
-    denoiser = Denoiser(tokenizer)
-    autoencoder = build_autoencoder()
-    painted, coded = load_checkpoint(work / "denoiser.pt"), load_checkpoint(work / "autoencoder.pt")
-    if painted is None or coded is None:
-        raise SystemExit(f"Nothing to export in {work}: train the autoencoder and the denoiser first.")
-    denoiser.load_state_dict(painted["average"])
-    autoencoder.load_state_dict(coded["model"])
-    autoencoder.register_to_config(scaling_factor=painted["scale"])
+    denoiser, scale = load_denoiser(work, tokenizer)
+    autoencoder = load_autoencoder(work)
+    autoencoder.register_to_config(scaling_factor=scale)
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=denoiser.text_encoder,
@@ -130,7 +125,7 @@ def export(work: Path, folder: Path) -> None:
             save_file(halves, weights, metadata={"format": "pt"})
             weights.chmod(0o644)
         _drop_derived(Path(fresh) / "vae" / "config.json")
-        text = json.dumps(about(latent_rgb(autoencoder, painted["scale"])), indent=1)
+        text = json.dumps(about(latent_rgb(autoencoder, scale)), indent=1)
         (Path(fresh) / "limner.json").write_text(text + "\n")
         for file in sorted(path for path in Path(fresh).rglob("*") if path.is_file()):
             target = folder / file.relative_to(fresh)

@@ -1,0 +1,118 @@
+"""The guided starter's way from noise to picture, kept at few places: what the fast model learns from."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from tqdm import tqdm
+
+from training.denoiser import Denoiser, build_scheduler, load_denoiser
+from training.export import GUIDANCE_SCALE
+from training.pictures import write_array
+from training.scenes import caption, sample_scene
+from training.tokenizer import MAX_TOKENS, build_tokenizer
+from training.work import add_work_flag, half_precision, pick_device
+
+FAST_STEPS: Final = 4
+TEACHER_STEPS: Final = 20  # so each fast step stands for five of the teacher's
+SHARD: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectories:
+    """`latents` (N, FAST_STEPS + 1, C, h, w), from noise to picture; `tokens` (N, MAX_TOKENS)."""
+
+    latents: torch.Tensor
+    tokens: torch.Tensor
+
+
+def load_trajectories(work: Path) -> Trajectories:
+    """All that is on disk."""
+    files = sorted((work / "trajectories").glob("*.latents.npy"))
+    tokens = [np.load(str(file).replace(".latents.", ".tokens.")) for file in files]
+    latents = np.concatenate([np.load(file) for file in files])
+    return Trajectories(torch.from_numpy(latents), torch.from_numpy(np.concatenate(tokens)))
+
+
+def timesteps_of(scheduler: DDIMScheduler, steps: int) -> list[int]:
+    """The trailing timesteps of that many steps, from noise on."""
+    scheduler.set_timesteps(steps)
+    return [int(t) for t in scheduler.timesteps]
+
+
+def level(scheduler: DDIMScheduler, timestep: int) -> tuple[float, float]:
+    """The shares of picture and noise at that timestep; below 0: of what the last step ends at."""
+    clean = scheduler.alphas_cumprod[timestep] if timestep >= 0 else scheduler.final_alpha_cumprod
+    return float(clean) ** 0.5, float(1 - clean) ** 0.5
+
+
+@torch.inference_mode()
+def paint(model: Denoiser, scheduler: DDIMScheduler, tokens: torch.Tensor, unsaid: torch.Tensor,
+          noise: torch.Tensor) -> torch.Tensor:  # fmt: skip
+    """The guided way (B, FAST_STEPS + 1, C, h, w) from this noise, by DDIM."""
+    x, kept = noise, [noise]
+    times = timesteps_of(scheduler, TEACHER_STEPS)
+    both = torch.cat([unsaid.expand_as(tokens), tokens])
+    with half_precision(noise.device):
+        words = model.text_encoder(both).last_hidden_state
+    for i, (now, then) in enumerate(zip(times, [*times[1:], -1], strict=True)):
+        at = torch.full((len(both),), now, device=noise.device)
+        with half_precision(noise.device):
+            without, said = model.unet(x.repeat(2, 1, 1, 1), at, words).sample.float().chunk(2)
+        v = without + GUIDANCE_SCALE * (said - without)
+        (a, s), (a_then, s_then) = level(scheduler, now), level(scheduler, then)
+        x = a_then * (a * x - s * v) + s_then * (a * v + s * x)
+        if (i + 1) % (TEACHER_STEPS // FAST_STEPS) == 0:
+            kept.append(x)
+    return torch.stack(kept, 1)
+
+
+def make(work: Path, shards: int) -> None:
+    """Paint `shards` shards of `SHARD` pictures; those on disk stay."""
+    device, tokenizer = pick_device(), build_tokenizer(work)
+    model, _ = load_denoiser(work, tokenizer)
+    model = model.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    scheduler, folder = build_scheduler(), work / "trajectories"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def read(texts: list[str]) -> torch.Tensor:
+        told = tokenizer(
+            texts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+        )
+        return told.input_ids.to(device)  # type: ignore[no-any-return]
+
+    for shard in tqdm(range(shards), "trajectories"):
+        if (folder / f"{shard:05d}.tokens.npy").exists():
+            continue
+        rng, generator = random.Random(f"trajectories {shard}"), torch.Generator().manual_seed(shard)
+        tokens = read([caption(sample_scene(rng), rng) for _ in range(SHARD)])
+        size = (
+            SHARD,
+            model.unet.config.in_channels,
+            model.unet.config.sample_size,
+            model.unet.config.sample_size,
+        )
+        noise = torch.randn(size, generator=generator).to(device, memory_format=torch.channels_last)
+        parts = zip(torch.split(tokens, 32), torch.split(noise, 32), strict=True)
+        painted = torch.cat([paint(model, scheduler, t, read([""]), n) for t, n in parts])
+        write_array(folder / f"{shard:05d}.latents.npy", painted.half().cpu().numpy())
+        write_array(folder / f"{shard:05d}.tokens.npy", tokens.short().cpu().numpy())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_work_flag(parser)
+    parser.add_argument("--shards", type=int, default=48, help=f"of {SHARD} pictures (%(default)s)")
+    args = parser.parse_args()
+    make(args.work, args.shards)
+
+
+if __name__ == "__main__":
+    main()
