@@ -163,6 +163,27 @@ async def test_a_job_that_comes_while_the_queue_is_found_empty_is_seen(
     store.close()
 
 
+async def test_a_job_whose_submission_failed_behind_the_commit_is_painted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+
+    def failing(*_: object) -> object:
+        raise StorageUnavailable("disk I/O error")
+
+    async with running(store, EngineDouble(step_s=0.001)) as service:
+        first = await service.submit("ann", asked())
+        assert await finished(service, "ann", first.job.id) is Status.SUCCEEDED
+        with monkeypatch.context() as patch:
+            patch.setattr(store.queue, "places", failing)
+            with pytest.raises(StorageUnavailable):
+                await service.submit("ann", asked())
+        queued = store.page("ann", 1)[0]
+        assert queued.id != first.job.id
+        assert await finished(service, "ann", queued.id) is Status.SUCCEEDED
+    store.close()
+
+
 async def test_the_queue_waits_out_an_engine_that_restarts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     engine = EngineDouble(step_s=0.001, unhealthy=Health("restarting"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import secrets
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,8 +97,12 @@ class Service:
         params = await self._resolved(asked)
 
         queue = partial(self._store.queue.submit, max_queued=self.max_queued, ticket=ticket)
-        view = await self._seen(queue, person, params)
-        self._dispatcher.submitted(view.job.tag)
+        tag = -math.inf
+        try:
+            view = await self._seen(queue, person, params)
+            tag = view.job.tag
+        finally:
+            self._dispatcher.submitted(tag)  # whatever else failed, it may have been queued
         return view
 
     async def view(self, person: str, job_id: str) -> View:
@@ -108,7 +114,7 @@ class Service:
         if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
             message = "is not one that a list answered with; leave it out to begin with the newest"
             raise InvalidInput(FieldError("cursor", message, cursor))
-        before = None if cursor is None else int(cursor)
+        before = sys.maxsize if cursor is None else int(cursor)
         jobs = await run_sync(self._store.page, person, limit + 1, before)
         more = len(jobs) > limit
         return Page(await self._views(jobs[:limit]), str(jobs[limit - 1].number) if more else None)

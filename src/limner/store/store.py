@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from limner.store.tables import images, jobs, people
 _MINE = select(jobs).where(jobs.c.id == bindparam("id"), jobs.c.person == bindparam("person"))
 _OWNER = select(images.c.job_id).where(images.c.id == bindparam("id")).scalar_subquery()
 _OF_IMAGE = select(jobs).where(jobs.c.id == _OWNER)
+_PAGE = (
+    select(jobs)
+    .where(jobs.c.person == bindparam("person"), jobs.c.number < bindparam("before"))
+    .order_by(jobs.c.number.desc())
+    .limit(bindparam("limit"))
+)
 
 
 class Store:
@@ -62,14 +69,11 @@ class Store:
         with self._database.read() as connection:
             return rows.one(connection, _MINE, person=person, id=job_id)
 
-    def page(self, person: str, limit: int, before: int | None = None) -> list[Job]:
+    def page(self, person: str, limit: int, before: int = sys.maxsize) -> list[Job]:
         """The person's newest jobs, those with a lower number than `before`."""
-        query = select(jobs).where(jobs.c.person == person)
-        if before is not None:
-            query = query.where(jobs.c.number < before)
+        asked = {"person": person, "limit": limit, "before": before}
         with self._database.read() as connection:
-            found = connection.execute(query.order_by(jobs.c.number.desc()).limit(limit)).all()
-            return rows.loaded(connection, found)
+            return rows.loaded(connection, connection.execute(_PAGE, asked).all())
 
     def cancel(self, person: str, job_id: str) -> Job:
         """Call a job off; one that is over stays as it is. Raises `NotFound`."""
