@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "store": BASE,
     "service": BASE | {"engine", "prompting", "store"},
     "api": BASE | {"service", "engine", "prompting", "store", "settings"},
+    "bench": TOOLS | {"service", "engine", "prompting", "store"},
 }
 
 

@@ -1,0 +1,250 @@
+"""One run of the bench, stage after stage."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from limner import __version__
+from limner.bench.beside import light_beside_heavy
+from limner.bench.load import Figures, Served, figures, paint_all, serve
+from limner.bench.machine import this_machine
+from limner.bench.messages import BFLOAT16, FLOAT32, SETTINGS
+from limner.bench.plan import Plan
+from limner.bench.report import (
+    DIFFUSERS,
+    ONE,
+    SCHEMA,
+    STEP,
+    WHOLE,
+    Alone,
+    Beside,
+    Burst,
+    CurvePoint,
+    Load,
+    Report,
+    Subject,
+    compared,
+)
+from limner.bench.server import whole_server
+from limner.bench.ways import OneByOne, Plain, PlainLoop, StepBatching, Way, WholeBatches
+from limner.bench.workload import Arrival, Workload
+from limner.engine.curve import Curve
+from limner.engine.local import LocalEngine
+from limner.models.catalog import STARTER, LocalModel
+from limner.service.offline import loaded
+
+Found = TypeVar("Found")
+
+# A setting that is so many times slower than the default is left out: old processors emulate bfloat16.
+HOPELESS = 3.0
+LEAST_OF_SLOW = 2  # pictures that a way too slow for the whole burst makes of it at least
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`device` and `threads` as in the settings; `command`: how it was asked for."""
+
+    model: LocalModel
+    device: str
+    threads: int
+    plan: Plan
+    command: str
+
+
+async def run(asked: Asked) -> Report:
+    """Raises `ModelUnusable`, `EngineFailed`."""
+    bench = _Bench(asked)
+    try:
+        return await bench.run()
+    finally:
+        await bench.stop()
+
+
+class _Bench:
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._model = asked.model.info
+        self._plan = asked.plan.for_model(self._model)
+        self._work = Workload(self._model, self._plan)
+        self._engine = LocalEngine(
+            (asked.model,), device=asked.device, threads=asked.threads, log_level="error"
+        )
+        self._plain = Plain(asked.model.folder, asked.device, asked.threads)
+        self._ways: dict[str, Way] = {}
+        self._solo_s: Callable[[int], float] = float
+
+    async def stop(self) -> None:
+        await self._engine.stop()
+        await self._plain.stop()
+
+    async def run(self) -> Report:
+        began, clock = datetime.now(UTC), time.monotonic()
+        loads = self._plan.loads
+        with tqdm(total=6 + len(loads), unit="stage", leave=False, disable=None) as bar:
+            self._bar = bar
+            await self._stage("loading", self._start())
+            await self._stage("warming up", self._warm_up())
+            alone = await self._stage("one alone", self._alone())
+            serial_images_s = await self._stage("one by one", self._serial())
+            burst = await self._stage(f"{self._plan.clients} at once", self._burst(alone))
+            under_load = [
+                await self._stage(f"{load} × serial", self._load(load, load * serial_images_s, burst))
+                for load in loads
+            ]
+            beside = await self._stage("light beside heavy", self._beside())
+        curve = self._curve()
+        return Report(
+            SCHEMA,
+            __version__,
+            self._asked.command,
+            began.isoformat(timespec="seconds"),
+            round(time.monotonic() - clock, 1),
+            this_machine(),
+            self._subject(),
+            self._plan,
+            [CurvePoint(rows, step_s, rows / step_s) for rows, step_s in curve.measured.items()],
+            curve.most_rows,
+            alone,
+            serial_images_s,
+            burst,
+            under_load,
+            beside,
+            compared(alone, burst, beside, self._model.name == STARTER),
+        )
+
+    def _subject(self) -> Subject:
+        m = self._model
+        steps = m.num_inference_steps, m.guidance_scale, self._work.short_steps, self._work.long_steps
+        return Subject(m.name, m.width, m.height, *steps)
+
+    def _curve(self) -> Curve:
+        (curve,) = self._engine.stats().curves
+        return curve
+
+    # Stages, in their order.
+
+    async def _start(self) -> None:
+        # One after the other: the engine times its steps while it loads.
+        await self._engine.start()
+        await loaded(self._engine)
+        await self._plain.start()
+
+    async def _warm_up(self) -> None:
+        """What only the first picture costs; and which plain settings are worth more than a look."""
+        took: dict[str, float] = {}
+        for setting in SETTINGS:
+            for _ in range(2):
+                took[setting] = await self._time(PlainLoop(self._plain, setting), 2)
+        usable = [setting for setting in SETTINGS if took[setting] <= HOPELESS * took[FLOAT32]]
+        self._ways = {f"{DIFFUSERS}{setting}": PlainLoop(self._plain, setting) for setting in usable}
+        most = max(1, self._engine.health().slots)
+        self._ways |= {
+            ONE: OneByOne(self._engine),
+            WHOLE: WholeBatches(self._engine, most),
+            STEP: StepBatching(self._engine),
+        }
+        together = (
+            self._work.request(f"person {n}", self._work.short_steps) for n in range(self._plan.clients)
+        )
+        await paint_all(self._ways[STEP], [Arrival(0.0, r) for r in together], 600.0, self._tick)
+
+    async def _alone(self) -> Alone:
+        ways = [way for way in self._ways if way not in (ONE, WHOLE)]
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(self._plan.rounds):
+            for way in ways:
+                seconds[way].append(await self._time(self._ways[way], None))
+        return Alone({way: statistics.median(found) for way, found in seconds.items()})
+
+    async def _serial(self) -> float:
+        """Pictures a second of the mix, one by one; and how long each number of steps takes alone."""
+        few, many = self._work.short_steps, sum(self._work.long_steps) // 2
+        found: dict[int, list[float]] = {few: [], many: []}
+        for _ in range(self._plan.rounds):
+            for steps in found:
+                found[steps].append(await self._time(self._ways[ONE], steps))
+        few_s, many_s = statistics.median(found[few]), statistics.median(found[many])
+        step_s = max(0.0, many_s - few_s) / max(1, many - few)
+        self._solo_s = lambda steps: few_s + step_s * (steps - few)
+        return 1 / self._solo_s(round(self._work.mean_steps))
+
+    async def _burst(self, alone: Alone) -> Burst:
+        default = f"{DIFFUSERS}{FLOAT32}"
+        bfloat16 = [way for way in alone.seconds if way.startswith(f"{DIFFUSERS}{BFLOAT16}")]
+        best = [min(bfloat16, key=lambda way: alone.seconds[way])] if bfloat16 else []
+        rates: dict[str, list[float]] = {way: [] for way in (STEP, WHOLE, ONE, default, *best)}
+        rows: dict[str, float | None] = {}
+        for _ in range(self._plan.rounds):
+            for way in rates:
+                found = await self._at_once(way, alone.seconds.get(way))
+                rates[way].append(found.images_s)
+                rows[way] = found.rows_per_step
+        images_s = {way: statistics.median(found) for way, found in rates.items()}
+        return Burst(self._plan.clients, images_s, rows, images_s[STEP] / self._best_images_s())
+
+    def _best_images_s(self) -> float:
+        curve = self._curve()
+        rows_s = curve.most_rows / curve.step_s(curve.most_rows)
+        return rows_s / (self._model.num_inference_steps * (2 if self._model.guidance_scale > 1 else 1))
+
+    async def _at_once(self, way: str, alone_s: float | None) -> Figures:
+        """A way that goes one by one makes as many as fit in the time, because more tell no more."""
+        clients = self._plan.clients
+        if alone_s is not None and way != STEP:
+            clients = min(clients, max(LEAST_OF_SLOW, round(self._plan.seconds / alone_s)))
+        elif way == ONE:
+            alone_s = self._solo_s(self._model.num_inference_steps)
+            clients = min(clients, max(LEAST_OF_SLOW, round(self._plan.seconds / alone_s)))
+        arrivals = [Arrival(0.0, self._work.request(f"person {n}")) for n in range(clients)]
+        return await self._measure(way, arrivals, 3600.0)
+
+    async def _load(self, times_serial: float, rate: float, burst: Burst) -> Load:
+        ways = [
+            way for way in burst.images_s if self._plan.all_ways or way not in (ONE, f"{DIFFUSERS}{FLOAT32}")
+        ]
+        found = {}
+        for way in ways:
+            arrivals = self._work.poisson(rate, self._plan.seconds)
+            found[way] = await self._measure(way, arrivals, self._plan.seconds / 2)
+        return Load(times_serial, rate, found)
+
+    async def _beside(self) -> list[Beside]:
+        with tempfile.TemporaryDirectory(prefix="limner-bench-") as folder:
+            async with whole_server(self._engine, Path(folder)) as server:
+                return [
+                    await light_beside_heavy(
+                        "engine", self._ways[STEP], self._engine, self._work, self._plan
+                    ),
+                    await light_beside_heavy("server", server, self._engine, self._work, self._plan),
+                ]
+
+    # What stages are made of.
+
+    async def _measure(self, way: str, arrivals: list[Arrival], patience_s: float) -> Figures:
+        before = self._engine.stats()
+        served, elapsed_s = await paint_all(self._ways[way], arrivals, patience_s, self._tick)
+        return figures(served, elapsed_s, self._solo_s, before, self._engine.stats())
+
+    async def _time(self, way: Way, steps: int | None) -> float:
+        request = self._work.request("alone", steps, previews=False)
+        outcome = Served("alone", request.params.num_inference_steps)
+        await serve(way, request, outcome, self._tick)
+        return outcome.waited_s
+
+    def _tick(self) -> None:
+        self._bar.update(0)
+
+    async def _stage(self, name: str, work: Coroutine[Any, Any, Found]) -> Found:
+        self._bar.set_description(name)
+        found = await work
+        self._bar.update()
+        return found

@@ -1,0 +1,124 @@
+"""Requests sent to a way, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from limner.bench.ways import Way
+from limner.bench.workload import HEAVY, Arrival
+from limner.engine.messages import ImageRequest, Stats
+
+
+@dataclass(slots=True)
+class Served:
+    """One request. `waited_s`: to its picture, or to the end of the measurement when it is not `done`."""
+
+    person: str
+    steps: int
+    waited_s: float = 0.0
+    preview_s: float | None = None
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """In seconds; None where nothing was measured."""
+
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Quantiles:
+        return cls(*(quantile(seconds, share) for share in (0.5, 0.95, 0.99)))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one way did with one load.
+
+    `unfinished` requests were called off at the end and count with what they had waited until then, so
+    with any of them the quantiles are lower bounds. `within_5_solo`: the share that took at most five times
+    as long as alone. `rows_per_step` and `images_s` None: not known of this way; nothing was finished.
+    """
+
+    requests: int
+    unfinished: int
+    images_s: float
+    waited: Quantiles
+    light: Quantiles
+    heavy: Quantiles
+    preview: Quantiles
+    within_5_solo: float
+    rows_per_step: float | None
+
+
+async def paint_all(
+    way: Way, arrivals: Sequence[Arrival], patience_s: float, tick: Callable[[], None]
+) -> tuple[list[Served], float]:
+    """Send each at its moment; who is not served `patience_s` after the last is called off.
+
+    Returns what became of each, and the seconds from the first arrival to the last picture or the end.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    served = [Served(one.request.person, one.request.params.num_inference_steps) for one in arrivals]
+    tasks = []
+    for one, outcome in zip(arrivals, served, strict=True):
+        await asyncio.sleep(began + one.at_s - loop.time())
+        tasks.append(asyncio.create_task(serve(way, one.request, outcome, tick)))
+    _, late = await asyncio.wait(tasks, timeout=patience_s)
+    elapsed_s = loop.time() - began
+    for task in late:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    failures = [end for end in ends if isinstance(end, Exception)]
+    if failures:
+        raise failures[0]
+    await way.settle()
+    return served, elapsed_s
+
+
+async def serve(way: Way, request: ImageRequest, outcome: Served, tick: Callable[[], None]) -> None:
+    began = time.perf_counter()
+
+    def previewed() -> None:
+        outcome.preview_s = outcome.preview_s or time.perf_counter() - began
+
+    try:
+        await way.paint(request, previewed)
+        outcome.done = True
+        tick()
+    finally:
+        outcome.waited_s = time.perf_counter() - began
+
+
+def figures(
+    served: Sequence[Served], elapsed_s: float, solo_s: Callable[[int], float], before: Stats, after: Stats
+) -> Figures:
+    """`solo_s` of a number of steps: how long it takes alone. `before`, `after`: what the engine told."""
+    done = [one for one in served if one.done]
+    steps = after.steps - before.steps
+    return Figures(
+        requests=len(served),
+        unfinished=len(served) - len(done),
+        images_s=len(done) / elapsed_s,
+        waited=Quantiles.of([one.waited_s for one in served]),
+        light=Quantiles.of([one.waited_s for one in served if one.person != HEAVY]),
+        heavy=Quantiles.of([one.waited_s for one in served if one.person == HEAVY]),
+        preview=Quantiles.of([one.preview_s for one in served if one.preview_s is not None]),
+        within_5_solo=statistics.fmean(one.done and one.waited_s <= 5 * solo_s(one.steps) for one in served),
+        rows_per_step=(after.rows - before.rows) / steps if steps > 0 else None,
+    )
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least `share` of them do not exceed (nearest rank)."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

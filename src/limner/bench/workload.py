@@ -1,0 +1,63 @@
+"""Who asks for what, and when."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import dataclass
+
+from limner.bench.plan import Plan
+from limner.engine.messages import ImageRequest
+from limner.params import ModelInfo, resolve, submission
+
+HEAVY = "heavy"
+LIGHT_PEOPLE = 4
+HEAVY_SHARE = 0.5
+LONG_SHARE = 0.5
+PROMPTS = ("a red house at night", "a blue sailboat on the sea", "a green tree in the snow", "a yellow car")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request and the moment when it comes, in seconds from the beginning."""
+
+    at_s: float
+    request: ImageRequest
+
+
+class Workload:
+    """Requests for one model. Every prompt is another one, so that nothing kept from before helps."""
+
+    def __init__(self, model: ModelInfo, plan: Plan) -> None:
+        assert plan.short_steps is not None
+        assert plan.long_steps is not None
+        self._model = model
+        self._plan = plan
+        self._numbers = itertools.count()
+        self.short_steps, self.long_steps = plan.short_steps, plan.long_steps
+
+    @property
+    def mean_steps(self) -> float:
+        return (1 - LONG_SHARE) * self.short_steps + LONG_SHARE * sum(self.long_steps) / 2
+
+    def request(self, person: str, steps: int | None = None, *, previews: bool = True) -> ImageRequest:
+        """`steps` None: as many as the model's own."""
+        number = next(self._numbers)
+        prompt = f"{PROMPTS[number % len(PROMPTS)]}, {number}"
+        asked = submission(prompt=prompt, seed=number, num_inference_steps=steps)
+        params = resolve(asked, (self._model,), seed=0)
+        return ImageRequest(f"bench-{number}", person, params, params.seed, previews)
+
+    def poisson(self, rate: float, seconds: float) -> list[Arrival]:
+        """Arrivals at `rate` a second, the same for every way that is measured; at least one."""
+        dice = random.Random(self._plan.seed)  # noqa: S311
+        arrivals: list[Arrival] = []
+        at_s = 0.0
+        while at_s < seconds or not arrivals:
+            light = f"light {dice.randrange(LIGHT_PEOPLE)}"
+            person = HEAVY if dice.random() < HEAVY_SHARE else light
+            long = dice.randint(*self.long_steps)
+            steps = long if dice.random() < LONG_SHARE else self.short_steps
+            arrivals.append(Arrival(at_s, self.request(person, steps)))
+            at_s += dice.expovariate(rate)
+        return arrivals
