@@ -80,7 +80,7 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     image = PIL.Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), PIL.Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85, method=4)
+    image.save(buffer, "WEBP", quality=85, method=2)
     return buffer.getvalue()
 
 
