@@ -75,7 +75,9 @@ def test_models_list_names_the_starter() -> None:
     assert ended.stdout.startswith("starter")
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["prompt"], ["models"], ["models", "list"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["generate"], ["prompt"], ["bench"], ["models"], ["models", "list"]]
+)
 def test_help_fits_a_screen(command: list[str]) -> None:
     ended = limner(*command, "--help")
     assert ended.returncode == 0

@@ -10,13 +10,13 @@ from limner.bench.plan import Plan
 from limner.bench.report import Beside
 from limner.bench.ways import Way
 from limner.bench.workload import HEAVY, Workload
-from limner.engine.local import LocalEngine
+from limner.engine.messages import Engine
 
 LIMIT = 4  # times as long as a load's arrivals: then the light person has asked often enough
 
 
 async def light_beside_heavy(
-    through: Literal["engine", "server"], way: Way, engine: LocalEngine, work: Workload, plan: Plan
+    through: Literal["engine", "server"], way: Way, engine: Engine, work: Workload, plan: Plan
 ) -> Beside:
     """The light person asks for the model's own kind of picture, again and again; the heavy one keeps
     `plan.heavy_requests` requests of `plan.heavy_steps` steps waiting all the time."""

@@ -70,7 +70,8 @@ async def paint_all(
     served = [Served(one.request.person, one.request.params.num_inference_steps) for one in arrivals]
     tasks = []
     for one, outcome in zip(arrivals, served, strict=True):
-        await asyncio.sleep(began + one.at_s - loop.time())
+        if (until_s := began + one.at_s - loop.time()) > 0:  # who come at one moment come together
+            await asyncio.sleep(until_s)
         tasks.append(asyncio.create_task(serve(way, one.request, outcome, tick)))
     _, late = await asyncio.wait(tasks, timeout=patience_s)
     elapsed_s = loop.time() - began

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from limner.bench.report import ONE, STEP, WHOLE, Report, name_of
+from limner.bench.messages import FLOAT32
+from limner.bench.report import DIFFUSERS, ONE, STEP, WHOLE, Report, name_of
 
 WIDTH, HEIGHT, PANEL, GAP, TOP = 1040, 760, 480, 40, 84
 PLOT_HEIGHT = 250
 _COLOURS = {STEP: "#c2410c", WHOLE: "#0f766e", ONE: "#475569"}
-_PLAIN = ("#94a3b8", "#64748b", "#a1a1aa", "#78716c")
+_DEFAULT, _PLAIN = "#a8a29e", "#3b82f6"
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2937}.title{font-size:19px;font-weight:600}"
     ".panel{font-size:15px;font-weight:600}.soft{fill:#6b7280;font-size:12px}"
@@ -153,7 +154,7 @@ def _levels(low: float, high: float, logarithmic: bool) -> list[float]:
 
 
 def _colour(way: str) -> str:
-    return _COLOURS.get(way) or _PLAIN[sum(map(ord, way)) % len(_PLAIN)]
+    return _COLOURS.get(way) or (_DEFAULT if way == f"{DIFFUSERS}{FLOAT32}" else _PLAIN)
 
 
 def _text(x: float, y: float, words: str, kind: str = "") -> str:

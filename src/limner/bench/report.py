@@ -9,6 +9,7 @@ from typing import Literal
 
 from limner.bench.load import Figures, Quantiles
 from limner.bench.machine import Machine
+from limner.bench.messages import BFLOAT16, FLOAT32
 from limner.bench.plan import Plan
 
 SCHEMA = 1
@@ -147,7 +148,7 @@ def compared(alone: Alone, burst: Burst, beside: list[Beside], starter: bool) ->
     settings = {way: s for way, s in alone.seconds.items() if way.startswith(DIFFUSERS)}
     best = min(settings, key=lambda way: settings[way])
     rates = burst.images_s
-    default = f"{DIFFUSERS}float32"
+    default = f"{DIFFUSERS}{FLOAT32}"
     found = [
         Figure(
             f"{burst.clients} at once, against diffusers' float32 default",
@@ -157,7 +158,7 @@ def compared(alone: Alone, burst: Burst, beside: list[Beside], starter: bool) ->
         )
     ]
     for way in rates:
-        if way.startswith(f"{DIFFUSERS}bfloat16"):
+        if way.startswith(f"{DIFFUSERS}{BFLOAT16}"):
             label = f"{burst.clients} at once, against {way}"
             found.append(Figure(label, _ratio(rates[STEP], rates[way]), "×", 2.5))
     found.append(

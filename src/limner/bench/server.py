@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from limner.bench.ways import Seen, StepBatching
-from limner.engine.local import LocalEngine
-from limner.engine.messages import EngineEvent, Health, ImageRequest, Stats
+from limner.engine.messages import Engine, EngineEvent, Health, ImageRequest, Stats
 from limner.errors import EngineFailed
 from limner.params import ModelInfo, submission
 from limner.prompting.double import PromptWriterDouble
@@ -21,7 +20,7 @@ from limner.store.store import Store
 class _Lent:
     """A running engine that somebody else starts and stops."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def start(self) -> None: ...
@@ -47,7 +46,7 @@ class _Lent:
 class WholeServer:
     """As `StepBatching`, but through the service: a person's place in the record comes first."""
 
-    def __init__(self, service: Service, engine: LocalEngine) -> None:
+    def __init__(self, service: Service, engine: Engine) -> None:
         self._service = service
         self._engine = StepBatching(engine)
 
@@ -73,7 +72,7 @@ class WholeServer:
 
 
 @contextlib.asynccontextmanager
-async def whole_server(engine: LocalEngine, folder: Path) -> AsyncIterator[WholeServer]:
+async def whole_server(engine: Engine, folder: Path) -> AsyncIterator[WholeServer]:
     """A service over `engine`, which stays as it is, with its record in `folder`."""
     store = Store(folder)
     service = Service(store, _Lent(engine), PromptWriterDouble(), max_queued=10_000)

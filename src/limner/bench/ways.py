@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from limner.bench.messages import FLOAT32, SETTINGS, Paint, Painted, PlainReady, PlainStart
-from limner.engine.local import LocalEngine
-from limner.engine.messages import Cancelled, Failed, ImageRequest, Preview
+from limner.engine.messages import Cancelled, Engine, Failed, ImageRequest, Preview
 from limner.errors import EngineFailed
 from limner.process.supervised import SupervisedProcess
 
@@ -30,7 +29,7 @@ class Way(Protocol):
 class StepBatching:
     """Limner as it is: every request goes to the engine at once."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
@@ -43,7 +42,7 @@ class StepBatching:
 class OneByOne:
     """Limner's engine behind a lock: the same kernels, nothing shared."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = asyncio.Lock()
 
@@ -68,7 +67,7 @@ class WholeBatches:
     The same kernels as the engine's own, because the engine moves what is alike in step.
     """
 
-    def __init__(self, engine: LocalEngine, most: int) -> None:
+    def __init__(self, engine: Engine, most: int) -> None:
         self._engine = engine
         self._most = most
         self._waiting: list[_Turn] = []
@@ -184,7 +183,7 @@ class PlainLoop:
         await self._plain.idle()
 
 
-async def _paint(engine: LocalEngine, request: ImageRequest, previewed: Seen) -> None:
+async def _paint(engine: Engine, request: ImageRequest, previewed: Seen) -> None:
     events = engine.generate(request)
     assert isinstance(events, AsyncGenerator)
     async with contextlib.aclosing(events):
@@ -197,7 +196,7 @@ async def _paint(engine: LocalEngine, request: ImageRequest, previewed: Seen) ->
                 raise EngineFailed("the engine called the picture off")
 
 
-async def _idle(engine: LocalEngine) -> None:
+async def _idle(engine: Engine) -> None:
     """Until its statistics stand still."""
     before = None
     while before != engine.stats():

@@ -1,0 +1,86 @@
+"""`limner bench` as a person runs it, on a tiny model: that it measures, not how fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests import tiny
+from tests.acceptance.test_serve import limner
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What it printed, and the folder it wrote into."""
+    folder = tmp_path_factory.mktemp("bench")
+    model = tiny.save(tiny.TinyModel(cards={"num_inference_steps": 6}), folder / "model")
+    ended = limner(
+        *("bench", "--quick", "--seconds", "1.5", "--clients", "4", "--asks", "2", "--load", "1"),
+        *("--long-steps", "8", "10", "--model", str(model), "-o", str(folder / "out")),
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, folder / "out"
+
+
+@pytest.fixture(scope="module")
+def found(run: tuple[str, Path]) -> Any:
+    return json.loads((run[1] / "bench.json").read_text())
+
+
+def test_bench_says_what_was_measured_where_and_how(found: Any) -> None:
+    assert found["schema"] == 1
+    assert found["command"].startswith("limner bench --quick")
+    assert found["machine"]["cores"] >= 1
+    assert found["machine"]["processor"]
+    assert found["machine"]["libraries"]["torch"].startswith("2.")
+    assert found["subject"]["model"] == "model"
+    assert (found["subject"]["steps"], found["subject"]["long_steps"]) == (6, [8, 10])
+    assert found["curve"][0]["rows"] == 1
+    assert all(point["step_s"] > 0 for point in found["curve"])
+
+
+def test_bench_compares_limner_with_plain_loops_on_the_same_weights(found: Any) -> None:
+    assert {"limner", "diffusers float32"} <= found["alone"]["seconds"].keys()
+    assert all(seconds > 0 for seconds in found["alone"]["seconds"].values())
+    rates = found["burst"]["images_s"]
+    assert {"limner", "limner whole batches", "limner one by one", "diffusers float32"} <= rates.keys()
+    assert all(rate > 0 for rate in rates.values())
+    assert found["burst"]["rows_per_step"]["limner"] > found["burst"]["rows_per_step"]["limner one by one"]
+    by_what = {figure["what"]: figure["value"] for figure in found["figures"]}
+    against = by_what["4 at once, against diffusers' float32 default"]
+    assert against == pytest.approx(rates["limner"] / rates["diffusers float32"])
+
+
+def test_bench_measures_arrivals_and_the_light_person(found: Any) -> None:
+    (load,) = found["loads"]
+    assert load["arrivals_s"] == pytest.approx(found["serial_images_s"])
+    assert {"limner", "limner whole batches"} <= load["ways"].keys()
+    asked = {way["requests"] for way in load["ways"].values()}
+    assert len(asked) == 1, "every way gets the same arrivals"
+    for way in load["ways"].values():
+        assert way["waited"]["p50_s"] <= way["waited"]["p95_s"] <= way["waited"]["p99_s"]
+    for beside, through in zip(found["beside"], ("engine", "server"), strict=True):
+        assert beside["through"] == through
+        assert 1 <= beside["asks"] <= 2
+        assert beside["p95_ratio"] == pytest.approx(beside["beside"]["p95_s"] / beside["alone"]["p95_s"])
+
+
+def test_bench_prints_tables_and_draws(run: tuple[str, Path]) -> None:
+    printed, folder = run
+    for title in (
+        "Batch curve",
+        "One picture alone",
+        "4 clients at once",
+        "Poisson",
+        "A light person",
+        "Figures",
+    ):
+        assert title in printed
+    drawn = ElementTree.parse(folder / "bench.svg").getroot()
+    words = " ".join("".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
+    assert "whole-request batches" in words
+    assert "A light person" in words
