@@ -24,8 +24,8 @@ class LatentRgb:
 
 
 @torch.inference_mode()
-def fitted(encode: Callable[[torch.Tensor], torch.Tensor]) -> LatentRgb:
-    """The least squares map for a model whose `encode` turns pixels `(B, 3, H, W)` into latents."""
+def fitted(encode: Callable[[torch.Tensor], torch.Tensor]) -> list[list[float]]:
+    """The rows of the least squares map for an `encode` from pixels `(B, 3, H, W)` to latents."""
     generator = torch.Generator().manual_seed(0)
     # Large soft patches of every colour; a decoder's answer to them is what a preview can show.
     patches = torch.rand((8, 3, 4, 4), generator=generator) * 2 - 1
@@ -38,4 +38,5 @@ def fitted(encode: Callable[[torch.Tensor], torch.Tensor]) -> LatentRgb:
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
     targets = colours.permute(0, 2, 3, 1).flatten(0, 2)
     solution: torch.Tensor = torch.linalg.lstsq(inputs.double(), targets.double(), driver="gelsd").solution
-    return LatentRgb(solution.float().tolist())
+    rows: list[list[float]] = solution.float().tolist()
+    return rows

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from limner.diffusion.config import FlowConfig
 from limner.diffusion.noise import Noise
+from limner.diffusion.samplers import sampler_table
 from limner.errors import EngineFailed
-from limner.models.catalog import read_noise, vae_factor
+from limner.models.backend import networks_of
+from limner.models.catalog import describe, read_noise, vae_factor
+from limner.models.kept import Kept, part_files
 from limner.models.latent_rgb import LatentRgb, fitted
+from limner.models.network import PARTS, Backend, Dtype
+from limner.models.precision import Course, judge
+from limner.models.weights import count_parameters
+from limner.params import Sampler, Schedule
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+log = logging.getLogger(__name__)
 
 CACHED_PROMPTS = 256
+# Steps of the picture that precisions are compared by.
+TRIAL_STEPS = 8
+# A row with more work than this (weights times positions) is compared at the model's smallest size.
+LARGE_ROW = 5e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,58 +43,109 @@ class LatentShape:
 
 
 class StableDiffusion:
-    """One loaded model. Its methods run on one thread; latents, embeddings and answers are float32.
+    """One loaded model; latents, embeddings and answers are float32.
 
-    `parameters`: how many numbers its denoising network has.
+    Its methods run on one thread, but `decode` may have its own. `parameters`: how many numbers its denoising
+    network has; `backend`, `dtype`: what runs it, and in which precision.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", dtype: Dtype = "auto") -> None:
-        """Load from a diffusers folder that `catalog.check` accepted."""
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        dtype: Dtype = "auto",
+        *,
+        backend: Backend = "torch",
+        threads: int = 0,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """Load from a diffusers folder that `catalog.check` accepted. `threads` 0: OpenVINO's own choice.
+
+        `cache_dir` keeps what takes long to work out. Raises `ModelUnusable`, and `ValueError` or `OSError`
+        where the folder is not whole.
+        """
         self.device = torch.device(device)
-        self.dtype = _dtype(dtype, self.device)
-        index = _json(folder / "model_index.json")
-        decoder = AutoencoderTiny if index["vae"][1] == "AutoencoderTiny" else AutoencoderKL
-        self._unet = self._part(UNet2DConditionModel, folder / "unet", low_cpu_mem_usage=False)
-        self.parameters: int = self._unet.num_parameters()
-        self._vae = self._part(decoder, folder / "vae", low_cpu_mem_usage=False)
-        self._text_encoder = self._part(CLIPTextModel, folder / "text_encoder")
-        self._tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self._folder, self._threads = folder, threads
+        self._unet = _json(folder / "unet" / "config.json")
+        self._text = _json(folder / "text_encoder" / "config.json")
         self._factor = vae_factor(_json(folder / "vae" / "config.json"))
-        self._prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self.parameters = count_parameters(folder / "unet")
         config = read_noise(folder)
         self.noise = config if isinstance(config, FlowConfig) else Noise.of(config)
-        card = _json(folder / "limner.json") if (folder / "limner.json").exists() else {}
-        map_rows = card.get("latent_rgb")
-        self._rgb = LatentRgb(map_rows) if map_rows else fitted(self._encode_pixels)
+        self._kept = Kept(cache_dir / "models" if cache_dir else None)
+        self._networks = networks_of(folder, backend, self.device, self._kept, threads)
+        self.backend = self._networks.name
+        self._tokenizer = self._load_tokenizer()
+        self._prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        exact = torch.float32 if self.device.type == "cpu" else None
+        tried = self._networks.precisions() if dtype == "auto" else (getattr(torch, dtype),)
+        self._text_encoder = self._networks.network("text_encoder", exact or tried[0])
+        self.dtype: torch.dtype = tried[0] if len(tried) == 1 else self._judged(tried)
+        self._denoiser = self._networks.network("unet", self.dtype)
+        self._decoder = self._networks.network("vae", self.dtype)
+        self._rgb = LatentRgb(self._preview_rows())
 
-    def _part(self, kind: Any, folder: Path, **options: Any) -> Any:
-        part, told = kind.from_pretrained(
-            folder,
-            torch_dtype=self.dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            variant=_variant(folder),
-            output_loading_info=True,
-            **options,
+    def _load_tokenizer(self) -> Any:
+        from transformers import CLIPTokenizer
+
+        return CLIPTokenizer.from_pretrained(self._folder / "tokenizer", local_files_only=True)
+
+    def _judged(self, tried: tuple[torch.dtype, ...]) -> torch.dtype:
+        """The precision for this model on this machine; compared once, and remembered."""
+        files, words = part_files(self._folder, *PARTS), (self.backend, str(tried), str(self._threads))
+        told = self._kept.recall("dtype", files, *words)
+        if told is None:
+            told = judge(self._course(), tried, self._networks.network)
+            self._kept.remember("dtype", told, files, *words)
+        log.info("%s computes in %s: %s", self._folder.name, told["dtype"], told)
+        chosen: torch.dtype = getattr(torch, told["dtype"])
+        return chosen
+
+    def _course(self) -> Course:
+        """A picture in few steps, with guidance where the model is used with it."""
+        info = describe(self._folder, self._folder.name, default=True)
+        shape = self.latent_shape(info.width, info.height)
+        if self.parameters * shape.height * shape.width > LARGE_ROW:
+            shape = self.latent_shape(info.min_size, info.min_size)
+        guided = info.guidance_scale > 1 and not self.guidance_embedded
+        prompt = self.encode(info.examples[0] if info.examples else "a house by the sea")
+        sampler = Sampler.FLOW_MATCH_EULER if isinstance(self.noise, FlowConfig) else Sampler.DDIM
+        positions = shape.height * shape.width
+        size = (shape.channels, shape.height, shape.width)
+        scale = torch.tensor([info.guidance_scale])
+        return Course(
+            latents=torch.randn(size, generator=torch.Generator().manual_seed(0)),
+            embeds=torch.stack([self.encode(""), prompt] if guided else [prompt]).cpu(),
+            condition=self._guidance_embedding(scale) if self.guidance_embedded else None,
+            guidance=info.guidance_scale,
+            table=sampler_table(self.noise, sampler, Schedule.PLAIN, TRIAL_STEPS, positions),
         )
-        # What is missing would be left at random numbers, and paint noise.
-        missing = sorted(key for key in told["missing_keys"] if "position_ids" not in key)
-        if missing:
-            raise ValueError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them")
-        return part.to(self.device).eval().requires_grad_(False)
+
+    def _preview_rows(self) -> list[list[float]]:
+        """The model's own, or those that fit its autoencoder."""
+        card = _json(self._folder / "limner.json") if (self._folder / "limner.json").exists() else {}
+        if card.get("latent_rgb"):
+            return [list(row) for row in card["latent_rgb"]]
+        told = self._kept.recall("latent_rgb", part_files(self._folder, "vae"))
+        if told is None:
+            from limner.models.modules import load_decoder
+
+            told = {"rows": fitted(load_decoder(self._folder, torch.float32).encode)}
+            self._kept.remember("latent_rgb", told, part_files(self._folder, "vae"))
+        return [list(row) for row in told["rows"]]
 
     @property
     def guidance_embedded(self) -> bool:
         """Guidance goes into the network as a number (latent consistency models), not as a second row."""
-        return bool(self._unet.config.time_cond_proj_dim)
+        return bool(self._unet.get("time_cond_proj_dim"))
 
     @property
     def embed_shape(self) -> tuple[int, int]:
         """Length and width of one prompt's embeddings."""
-        return self._tokenizer.model_max_length, self._unet.config.cross_attention_dim
+        return self._tokenizer.model_max_length, self._unet.get("cross_attention_dim", 1280)
 
     def latent_shape(self, width: int, height: int) -> LatentShape:
-        return LatentShape(self._unet.config.in_channels, height // self._factor, width // self._factor)
+        return LatentShape(self._unet.get("in_channels", 4), height // self._factor, width // self._factor)
 
     @torch.inference_mode()
     def encode(self, prompt: str) -> torch.Tensor:
@@ -96,9 +157,8 @@ class StableDiffusion:
         tokens = self._tokenizer(
             [prompt], padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).to(self.device)
-        masked = getattr(self._text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask if masked else None
-        embeds: torch.Tensor = self._text_encoder(tokens.input_ids, attention_mask=mask)[0][0].float()
+        masked = (tokens.attention_mask,) if self._text.get("use_attention_mask") else ()
+        embeds = self._text_encoder(tokens.input_ids, *masked)[0]
         self._prompts[prompt] = embeds
         if len(self._prompts) > CACHED_PROMPTS:
             self._prompts.popitem(last=False)
@@ -110,24 +170,18 @@ class StableDiffusion:
     ) -> torch.Tensor:
         """The network's answer `(B, C, h, w)`; `timesteps` and `guidance` `(B,)`, `embeds` `(B, L, D)`.
 
-        `guidance` counts only where `guidance_embedded`.
+        `guidance` counts only where `guidance_embedded`. The answer is a tensor of its own.
         """
-        embedded = self._guidance_embedding(guidance) if self.guidance_embedded else None
-        answer: torch.Tensor = self._unet(
-            latents.to(self.dtype),
-            timesteps,
-            encoder_hidden_states=embeds.to(self.dtype),
-            timestep_cond=embedded,
-            return_dict=False,
-        )[0]
-        return answer.float()
+        if self.guidance_embedded:
+            return self._denoiser(latents, timesteps, embeds, self._guidance_embedding(guidance))
+        return self._denoiser(latents, timesteps, embeds)
 
     def _guidance_embedding(self, guidance: torch.Tensor) -> torch.Tensor:
         """Sinusoids of the guidance scale (Meng et al., "On Distillation of Guided Diffusion Models")."""
-        half = self._unet.config.time_cond_proj_dim // 2
-        frequencies = torch.logspace(0, -4, half, device=self.device)
+        half = self._unet["time_cond_proj_dim"] // 2
+        frequencies = torch.logspace(0, -4, half, device=guidance.device)
         angles = (guidance - 1)[:, None] * 1000.0 * frequencies
-        return torch.cat([angles.sin(), angles.cos()], dim=1).to(self.dtype)
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -135,8 +189,7 @@ class StableDiffusion:
 
         Raises `EngineFailed` where the network gives values that are not numbers.
         """
-        scaled = (latents[None] / self._vae.config.scaling_factor).to(self.dtype)
-        picture = self._vae.decode(scaled, return_dict=False)[0][0].float()
+        picture = self._decoder(latents[None])[0]
         if not torch.isfinite(picture).all():
             raise EngineFailed("the network gave values that are not numbers; another seed may work")
         levels: torch.Tensor = (picture / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
@@ -145,30 +198,6 @@ class StableDiffusion:
     def preview(self, latents: torch.Tensor) -> torch.Tensor:
         """A rough picture `(h, w, 3)`, uint8 on the CPU, one pixel a latent of `(C, h, w)`."""
         return self._rgb(latents)
-
-    @torch.inference_mode()
-    def _encode_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Latents `(B, C, h, w)` as the network sees them, of pixels `(B, 3, H, W)` from -1 to 1."""
-        encoded = self._vae.encode(pixels.to(self.device, self.dtype))
-        found = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        latents: torch.Tensor = found.float() * self._vae.config.scaling_factor
-        return latents
-
-
-def _dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
-    if dtype != "auto":
-        named: torch.dtype = getattr(torch, dtype)
-        return named
-    if device.type != "cuda":
-        return torch.float32
-    # Older cards say yes to bfloat16 and emulate it slowly.
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
-def _variant(folder: Path) -> str | None:
-    """`fp16` where a folder holds only half-precision weights."""
-    names = [file.name for file in folder.glob("*.safetensors")]
-    return "fp16" if names and all(".fp16." in name for name in names) else None
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -26,6 +28,20 @@ def check_weights(folder: Path) -> None:
         raise ModelUnusable(f"{folder} has no .safetensors file; download the model again")
     for file in files:
         _check_file(file)
+
+
+def count_parameters(folder: Path) -> int:
+    """How many numbers its weights have; where it holds them twice, those in full precision."""
+    files = sorted(folder.glob("*.safetensors"))
+    full = [file for file in files if ".fp16." not in file.name]
+    return sum(_count_in(file) for file in full or files)
+
+
+def _count_in(file: Path) -> int:
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+    return sum(math.prod(header[name]["shape"]) for name in header if name != "__metadata__")
 
 
 def _check_file(file: Path) -> None:

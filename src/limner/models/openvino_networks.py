@@ -1,0 +1,173 @@
+"""Networks that OpenVINO runs on a processor: converted once, compiled for every shape that comes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limner.models.kept import Kept, part_files
+from limner.models.network import Network, Part
+from limner.models.torch_networks import TorchNetworks
+
+# OpenVINO tells its maker over the network that it was imported, and asks nobody. Without this package it
+# has nothing to tell with.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+# A network with fewer bytes of weights is kept on disk as compiled, too; for larger ones reading that would
+# take as long as compiling does, and each shape would fill gigabytes.
+SMALL_BYTES = 256 * 2**20
+# Compiled shapes of one network in memory: each has its own copy of the weights.
+COMPILED_BYTES = 6 * 2**30
+MAX_COMPILED = 48
+
+_TYPES = {
+    torch.float32: openvino.Type.f32,
+    torch.bfloat16: openvino.Type.bf16,
+    torch.float16: openvino.Type.f16,
+}
+
+
+class OpenVinoNetwork:
+    """A converted network, with a compiled one for each set of input shapes.
+
+    `folder` holds `network.xml` and `network.bin`. What cannot be compiled is left to `instead`.
+    """
+
+    def __init__(
+        self, folder: Path, dtype: torch.dtype, threads: int, instead: Callable[[], Network]
+    ) -> None:
+        self._folder, self._dtype, self._threads = folder, dtype, threads
+        self._weight_bytes = (folder / "network.bin").stat().st_size
+        self._room = min(MAX_COMPILED, max(2, COMPILED_BYTES // max(self._weight_bytes, 1)))
+        self._compiled: OrderedDict[tuple[torch.Size, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._make_instead = instead
+        self._instead: Network | None = None
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        with self._lock:
+            if self._instead is None:
+                try:
+                    request = self._request(tuple(tensor.shape for tensor in inputs))
+                except RuntimeError as error:
+                    log.warning("%s cannot be compiled, PyTorch runs it: %s", self._folder, _line(error))
+                    self._instead = self._make_instead()
+                else:
+                    return _infer(request, inputs)
+        return self._instead(*inputs)
+
+    def _request(self, shapes: tuple[torch.Size, ...]) -> Any:
+        request = self._compiled.pop(shapes, None)
+        if request is None:
+            request = self._compile(shapes).create_infer_request()
+        self._compiled[shapes] = request  # last in the row, so that the first is the longest unused
+        if len(self._compiled) > self._room:
+            self._compiled.popitem(last=False)
+        return request
+
+    def _compile(self, shapes: Iterable[torch.Size]) -> Any:
+        """Compiled for these shapes alone: that is faster, and a row's result is the same in any company."""
+        model = _core().read_model(self._folder / "network.xml")
+        model.reshape({i: list(shape) for i, shape in enumerate(shapes)})
+        properties: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _TYPES[self._dtype],
+            # Threads that may not move wait for whoever else runs on their processor.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if self._threads:
+            properties["INFERENCE_NUM_THREADS"] = self._threads
+        if self._weight_bytes <= SMALL_BYTES:
+            # One folder for each precision: OpenVINO's own key does not tell them apart.
+            properties["CACHE_DIR"] = str(self._folder / str(self._dtype).removeprefix("torch."))
+        return _core().compile_model(model, "CPU", properties)
+
+
+def _infer(request: Any, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Reads the tensors where they are and writes into a new one."""
+    output = torch.empty(tuple(request.get_output_tensor(0).shape))
+    for i, tensor in enumerate(inputs):
+        request.set_input_tensor(i, openvino.Tensor(tensor.contiguous().numpy(), shared_memory=True))
+    request.set_output_tensor(0, openvino.Tensor(output.numpy(), shared_memory=True))
+    request.infer()
+    return output
+
+
+class OpenVinoNetworks:
+    """The networks of a diffusers folder. One that cannot be converted is left to PyTorch, with a word."""
+
+    name = "openvino"
+
+    def __init__(self, model: Path, kept: Kept, threads: int = 0) -> None:
+        """`threads` 0: as many as the processor has cores."""
+        self._model, self._kept, self._threads = model, kept, threads
+        self._torch = TorchNetworks(model, torch.device("cpu"))
+
+    def precisions(self) -> tuple[torch.dtype, ...]:
+        """Those that this processor computes in by itself."""
+        can = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        half = {"BF16": torch.bfloat16, "FP16": torch.float16}
+        return torch.float32, *(dtype for name, dtype in half.items() if name in can)
+
+    def network(self, part: Part, dtype: torch.dtype) -> Network:
+        """Raises `ValueError`, `OSError` where the folder is not whole."""
+
+        def by_torch() -> Network:
+            return self._torch.network(part, dtype)
+
+        try:
+            folder = self._kept.folder(part_files(self._model, part), lambda f: self._convert(part, f))
+        except RuntimeError as error:
+            log.warning("%s of %s cannot be converted, PyTorch runs it: %s", part, self._model, _line(error))
+            return by_torch()
+        return OpenVinoNetwork(folder, dtype, self._threads, by_torch)
+
+    def _convert(self, part: Part, folder: Path) -> None:
+        from limner.models.modules import load
+
+        log.info("converting %s of %s for OpenVINO, once", part, self._model.name)
+        module = load(part, self._model, torch.float32)
+        try:
+            model = convert(module, module.examples())
+        except Exception as error:  # whatever a tracer or a converter may say
+            raise RuntimeError(_line(error)) from error
+        openvino.save_model(model, folder / "network.xml", compress_to_fp16=False)
+
+
+def convert(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> openvino.Model:
+    """The module as a model of any batch size and any size of picture. Raises `RuntimeError`."""
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        # It says where it follows one branch alone, and that tracing is of the past.
+        warnings.simplefilter("ignore")
+        trace: Any = torch.jit.trace
+        traced = trace(module, examples, check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=examples)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
+
+
+@cache
+def _core() -> Any:
+    return openvino.Core()
+
+
+def _line(error: Exception) -> str:
+    """The last line of OpenVINO's message says what is wrong; those before say where in its source."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
