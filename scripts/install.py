@@ -53,6 +53,11 @@ def _torch_build() -> str:
     return "cuda" if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists() else "cpu"
 
 
+def _computes_on_processor(torch: str) -> bool:
+    """Then OpenVINO is two to four times faster than PyTorch."""
+    return torch == "cpu" or (platform.system() == "Windows" and not shutil.which("nvidia-smi"))
+
+
 def _check_machine(torch: str) -> None:
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -83,8 +88,8 @@ def _python_packages(torch: str, *, dev: bool) -> None:
     # On its own and without its needs, so that only this one package is looked for at the second index.
     _run([*pip, "install", *quiet, *constraints, "--no-deps", *index, "torch"])
     _say("installing the pinned dependencies")
-    extras = "[dev,training]" if dev else ""
-    _run([*pip, "install", *quiet, *constraints, "--editable", f"{ROOT}{extras}"])
+    extras = ["dev", "openvino", "training"] if dev else ["openvino"] if _computes_on_processor(torch) else []
+    _run([*pip, "install", *quiet, *constraints, "--editable", f"{ROOT}[{','.join(extras)}]"])
     for stamp in stamps:
         stamp.write_text(wanted)
 
