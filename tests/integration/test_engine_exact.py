@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from limner.diffusion.samplers import TCD_GAMMA
 from limner.engine.loop import StepLoop
 from limner.engine.messages import EngineEvent, Failed, Finished, ImageRequest
+from limner.engine.runner import Runner
 from limner.models.catalog import LocalModel, open_model
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import GenerationParams, Sampler, Schedule, resolve, submission
@@ -95,7 +96,7 @@ def requests_of(model: LocalModel, crowd: list[dict[str, Any]]) -> list[ImageReq
 
 
 def run(loaded: StableDiffusion, requests: list[ImageRequest]) -> dict[str, Pixels]:
-    loop = StepLoop({requests[0].params.model: loaded})
+    loop = StepLoop(Runner({requests[0].params.model: loaded}))
     for request in requests:
         loop.add(request)
     events: list[EngineEvent] = []

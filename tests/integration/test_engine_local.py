@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -46,8 +47,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalModel, ...]:
 
 
 @pytest.fixture(scope="module")
-async def engine(models: tuple[LocalModel, ...]) -> AsyncIterator[LocalEngine]:
-    engine = LocalEngine(models, device="cpu", threads=1)
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+async def engine(models: tuple[LocalModel, ...], cache_dir: Path) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(models, device="cpu", threads=1, cache_dir=cache_dir)
     await engine.start()
     yield engine
     await engine.stop()
@@ -155,48 +161,53 @@ async def test_leaving_a_stream_frees_its_place(engine: LocalEngine) -> None:
     assert {event.steps for event in events if isinstance(event, Progress)} == {2}
 
 
-async def test_a_killed_engine_fails_what_it_had_for_a_retry_and_comes_back(engine: LocalEngine) -> None:
-    await until(engine, "ready")
-    before = await events_of(engine, asked(engine, "before", num_inference_steps=3))
-    assert engine.pid is not None
-    doomed = asyncio.create_task(events_of(engine, asked(engine, "doomed", num_inference_steps=150)))
-    cancelled = asyncio.create_task(events_of(engine, asked(engine, "cancelled", num_inference_steps=150)))
-    await asyncio.sleep(0.2)
-    os.kill(engine.pid, signal.SIGSTOP)
-    await engine.cancel("cancelled")
-    os.kill(engine.pid, signal.SIGKILL)
-    end = (await doomed)[-1]
-    assert isinstance(end, Failed)
-    assert end.retry
-    assert "signal 9" in end.reason
-    assert isinstance((await cancelled)[-1], Cancelled)
-    assert engine.health().state == "restarting"
-    # What is asked meanwhile waits, and the same seed gives the same picture in the new process.
-    after = await events_of(engine, asked(engine, "after", num_inference_steps=3))
-    assert engine.health().state == "ready"
-    assert isinstance(before[-1], Finished)
-    assert isinstance(after[-1], Finished)
-    assert np.array_equal(before[-1].pixels, after[-1].pixels)
-
-
-async def test_an_engine_that_makes_no_steps_is_replaced(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+async def test_a_killed_engine_comes_back_and_paints_what_it_had_to_the_bit(
+    engine: LocalEngine,
 ) -> None:
     await until(engine, "ready")
-    monkeypatch.setattr("limner.engine.local.LEAST_STUCK_S", 0.0)
-    monkeypatch.setattr("limner.engine.local.STUCK_STEPS", 0)  # no patience: every step is too slow
+    before = await events_of(engine, asked(engine, "before", num_inference_steps=30))
     first = engine.pid
-    [*_, end] = await events_of(engine, asked(engine, "slow", num_inference_steps=150, width=128, height=128))
-    assert isinstance(end, Failed)
-    assert end.retry
+    assert first is not None
+    interrupted = asyncio.create_task(events_of(engine, asked(engine, "interrupted", num_inference_steps=30)))
+    cancelled = asyncio.create_task(events_of(engine, asked(engine, "cancelled", num_inference_steps=150)))
+    await asyncio.sleep(0.1)
+    os.kill(first, signal.SIGSTOP)
+    await engine.cancel("cancelled")
+    os.kill(first, signal.SIGKILL)
+    assert isinstance((await cancelled)[-1], Cancelled)
+    assert engine.health().state == "restarting"
+    assert "signal 9" in engine.health().detail
+    # What is asked meanwhile waits, and the same seed gives the same picture in the new process.
+    after = await events_of(engine, asked(engine, "after", num_inference_steps=30))
+    assert engine.health().state == "ready"
     assert engine.pid != first
+    for events in (await interrupted, after):
+        assert isinstance(before[-1], Finished)
+        assert isinstance(events[-1], Finished)
+        assert np.array_equal(before[-1].pixels, events[-1].pixels)
+
+
+async def test_a_second_start_remembers_what_the_first_measured_and_counts_begin_again(
+    engine: LocalEngine, cache_dir: Path
+) -> None:
+    await until(engine, "ready")
+    measured = {curve.model: curve.measured for curve in engine.stats().curves}
+    assert set(measured) == {"painter", "sketcher"}
+    assert all(seconds > 0 for curve in measured.values() for seconds in curve.values())
+    kept = json.loads((cache_dir / "curves.json").read_text())
+    assert sorted(map(len, kept.values())) == sorted(map(len, measured.values()))
+    before = engine.stats()
+    await events_of(engine, asked(engine, "counted", num_inference_steps=3, guidance_scale=4.0))
+    after = engine.stats()
+    assert (after.steps - before.steps, after.images - before.images) == (3, 1)
+    assert after.rows - before.rows == 6
 
 
 async def test_a_model_that_cannot_be_loaded_is_told_with_the_reason(tmp_path: Path) -> None:
     folder = tiny.save(tiny.TinyModel(), tmp_path / "broken")
     config = folder / "scheduler" / "scheduler_config.json"
     config.write_text(config.read_text().replace("scaled_linear", "sigmoid"))
-    broken = LocalEngine(open_models([str(folder)]), device="cpu", threads=1)
+    broken = LocalEngine(open_models([str(folder)]), device="cpu", threads=1, cache_dir=tmp_path)
     await broken.start()
     waiting = asyncio.create_task(events_of(broken, asked(broken, "waiting")))
     await until(broken, "failed")

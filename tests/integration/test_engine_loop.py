@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from limner.engine.child import chosen_device
 from limner.engine.loop import StepLoop
+from limner.engine.measure import Remembered
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
+from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel, open_model
 from limner.models.stable_diffusion import StableDiffusion
@@ -75,8 +78,8 @@ def test_out_of_memory_halves_the_batch_and_every_picture_is_the_same(
     model: LocalModel, loaded: StableDiffusion
 ) -> None:
     requests = [asked(model, str(i), seed=i) for i in range(6)]
-    roomy, cramped = StepLoop({"tiny": loaded}), Cramped(model.folder, dtype="float32")
-    narrow = StepLoop({"tiny": cramped})
+    roomy, cramped = StepLoop(Runner({"tiny": loaded})), Cramped(model.folder, dtype="float32")
+    narrow = StepLoop(Runner({"tiny": cramped}))
     for request in requests:
         roomy.add(request)
         narrow.add(request)
@@ -89,11 +92,18 @@ def test_out_of_memory_halves_the_batch_and_every_picture_is_the_same(
         assert np.abs(theirs.pixels.astype(int) - mine.pixels.astype(int)).max() <= 2
 
 
-def test_a_large_model_on_a_processor_finishes_one_picture_rather_than_many_slowly(
-    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+def runner_of(loaded: StableDiffusion, folder: Path, seconds: dict[int, float]) -> Runner:
+    """One that remembers that its steps take so long."""
+    remembered, runner = Remembered(folder / "curves.json"), Runner({"tiny": loaded})
+    remembered.put("tiny", seconds)
+    runner.warm_up("tiny", 64, 64, remembered, "tiny")
+    return runner
+
+
+def test_where_company_gains_nothing_one_picture_is_finished_before_the_next(
+    model: LocalModel, loaded: StableDiffusion, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(loaded, "parameters", 860_000_000_000)
-    loop = StepLoop({"tiny": loaded})
+    loop = StepLoop(runner_of(loaded, tmp_path, {1: 2.0, 2: 4.0}))
     for i in range(3):
         loop.add(asked(model, str(i), guidance_scale=5.0))
     events = drained(loop)
@@ -106,7 +116,7 @@ def test_a_large_model_on_a_processor_finishes_one_picture_rather_than_many_slow
 def test_what_does_not_fit_alone_fails_with_the_reason_and_the_others_go_on(model: LocalModel) -> None:
     cramped = Cramped(model.folder, dtype="float32")
     cramped.rows = 1
-    loop = StepLoop({"tiny": cramped})
+    loop = StepLoop(Runner({"tiny": cramped}))
     loop.add(asked(model, "guided", guidance_scale=5.0))
     loop.add(asked(model, "unguided", guidance_scale=1.0))
     found = ends(drained(loop))
@@ -117,27 +127,163 @@ def test_what_does_not_fit_alone_fails_with_the_reason_and_the_others_go_on(mode
     assert not failed.retry
 
 
-def test_a_picture_of_numbers_that_are_none_fails_and_its_neighbours_do_not(
+class Overflowing(StableDiffusion):
+    """A network whose answers are no numbers where the text is that of `sick`."""
+
+    def predict(self, latents: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        answer = super().predict(latents, *rest)
+        sick = (rest[1] == self.encode("sick")).flatten(1).all(dim=1)
+        return torch.where(sick[:, None, None, None], torch.nan, answer)
+
+
+def test_a_picture_of_numbers_that_are_none_is_painted_once_more_in_float32(
     model: LocalModel, loaded: StableDiffusion
 ) -> None:
-    loop = StepLoop({"tiny": loaded})
-    loop.add(asked(model, "sick"))
+    overflowing = Overflowing(model.folder, dtype="float32")
+    loop = StepLoop(Runner({"tiny": overflowing}, in_float32=lambda _: loaded))
+    loop.add(asked(model, "sick", prompt="sick"))
     loop.add(asked(model, "sound"))
-    loop.step()
-    sick = loop._running["sick"]
-    sick.latents = torch.full_like(sick.latents, torch.nan)
+    found = ends(drained(loop))
+    roomy = StepLoop(Runner({"tiny": loaded}))
+    roomy.add(asked(model, "sick", prompt="sick"))
+    expected = ends(drained(roomy))["sick"]
+    mended = found["sick"]
+    assert isinstance(found["sound"], Finished)
+    assert isinstance(mended, Finished)
+    assert isinstance(expected, Finished)
+    assert np.array_equal(mended.pixels, expected.pixels)
+
+
+def test_a_picture_of_no_numbers_in_float32_either_fails_and_its_neighbours_do_not(model: LocalModel) -> None:
+    loop = StepLoop(Runner({"tiny": Overflowing(model.folder, dtype="float32")}))
+    for name in ("sick", "sound", "another"):
+        loop.add(asked(model, name, prompt=name))
     found = ends(drained(loop))
     assert isinstance(found["sound"], Finished)
+    assert isinstance(found["another"], Finished)
     failed = found["sick"]
     assert isinstance(failed, Failed)
     assert "not numbers" in failed.reason
+    assert not failed.retry
+
+
+class Cursed(StableDiffusion):
+    """Raises at the text `cursed`, in `encode` or, like a defect in a kernel, in `predict`."""
+
+    where = "predict"
+
+    def encode(self, prompt: str) -> torch.Tensor:
+        if self.where == "encode" and prompt == "cursed":
+            raise IndexError("index 49408 is out of range")
+        return super().encode(prompt)
+
+    def predict(self, latents: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        if self.where == "predict" and (rest[1] == super().encode("cursed")).flatten(1).all(dim=1).any():
+            raise ZeroDivisionError("float division by zero")
+        return super().predict(latents, *rest)
+
+
+@pytest.mark.parametrize("where", ["encode", "predict"])
+def test_an_unforeseen_error_fails_the_one_picture_that_it_belongs_to(model: LocalModel, where: str) -> None:
+    cursed = Cursed(model.folder, dtype="float32")
+    cursed.where = where
+    loop = StepLoop(Runner({"tiny": cursed}))
+    for name in ("one", "cursed", "two", "three"):
+        loop.add(asked(model, name, prompt=name))
+    found = ends(drained(loop))
+    assert [name for name, end in found.items() if isinstance(end, Finished)] == ["one", "two", "three"]
+    failed = found["cursed"]
+    assert isinstance(failed, Failed)
+    assert ("division" if where == "predict" else "out of range") in failed.reason
+
+
+class Forgetful(StableDiffusion):
+    """No memory for the first few calls of one kind."""
+
+    kind, times = "decode", 2
+
+    def _remember(self, kind: str) -> None:
+        if kind == self.kind and self.times:
+            self.times -= 1
+            raise torch.OutOfMemoryError("out of memory")
+
+    def encode(self, prompt: str) -> torch.Tensor:
+        self._remember("encode")
+        return super().encode(prompt)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        self._remember("decode")
+        return super().decode(latents)
+
+
+@pytest.mark.parametrize("kind", ["encode", "decode"])
+def test_text_and_pixels_that_do_not_fit_are_tried_again_with_smaller_batches(
+    model: LocalModel, kind: str
+) -> None:
+    forgetful = Forgetful(model.folder, dtype="float32")
+    forgetful.kind = kind
+    runner = Runner({"tiny": forgetful})
+    loop = StepLoop(runner)
+    for i in range(3):
+        loop.add(asked(model, str(i)))
+    assert all(isinstance(end, Finished) for end in ends(drained(loop)).values())
+    assert forgetful.times == 0
+    forgetful.times = 1000
+    loop.add(asked(model, "hopeless"))
+    failed = ends(drained(loop))["hopeless"]
+    assert isinstance(failed, Failed)
+    assert "not enough memory" in failed.reason
+
+
+def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> None:
+    class Slow(StableDiffusion):
+        decoding, go_on = threading.Event(), threading.Event()
+
+        def decode(self, latents: torch.Tensor) -> torch.Tensor:
+            self.decoding.set()
+            assert self.go_on.wait(20)
+            return super().decode(latents)
+
+    slow = Slow(model.folder, dtype="float32")
+    loop = StepLoop(Runner({"tiny": slow}))
+    loop.add(asked(model, "short", num_inference_steps=1))
+    loop.add(asked(model, "long", num_inference_steps=12))
+    loop.step()
+    assert slow.decoding.wait(20)
+    steps = [event.step for _ in range(11) for event in loop.step() if isinstance(event, Progress)]
+    assert steps == list(range(2, 13))
+    slow.go_on.set()
+    assert list(ends(drained(loop))) == ["short", "long"]
+
+
+def test_people_take_turns_at_the_decoder_too(model: LocalModel, loaded: StableDiffusion) -> None:
+    loop = StepLoop(Runner({"tiny": loaded}))
+    for i in range(5):
+        loop.add(asked(model, f"heavy {i}", "heavy", num_inference_steps=1))
+    loop.add(asked(model, "light", "light", num_inference_steps=1))
+    order = list(ends(drained(loop)))
+    assert order.index("light") <= 2
+    assert [name for name in order if name != "light"] == [f"heavy {i}" for i in range(5)]
+
+
+def test_what_the_engine_did_is_counted(model: LocalModel, loaded: StableDiffusion) -> None:
+    loop = StepLoop(Runner({"tiny": loaded}))
+    loop.add(asked(model, "guided", guidance_scale=5.0))
+    loop.add(asked(model, "plain", guidance_scale=1.0))
+    events = drained(loop)
+    stats = loop.stats
+    assert (stats.steps, stats.rows, stats.room, stats.images) == (4, 12, 16, 2)
+    taken = [event.timings for event in events if isinstance(event, Finished)]
+    assert stats.encode_s == pytest.approx(sum(timings.encode_s for timings in taken))
+    assert stats.steps_s > 0
+    assert stats.decode_s > 0
 
 
 def test_requests_join_and_leave_between_any_two_steps(model: LocalModel, loaded: StableDiffusion) -> None:
-    alone = StepLoop({"tiny": loaded})
+    alone = StepLoop(Runner({"tiny": loaded}))
     alone.add(asked(model, "steady", num_inference_steps=12))
     expected = ends(drained(alone))["steady"]
-    loop = StepLoop({"tiny": loaded})
+    loop = StepLoop(Runner({"tiny": loaded}))
     loop.add(asked(model, "steady", num_inference_steps=12))
     events: list[EngineEvent] = []
     for i in range(10):
@@ -156,7 +302,7 @@ def test_requests_join_and_leave_between_any_two_steps(model: LocalModel, loaded
 
 
 def test_a_cancelled_request_makes_no_further_step(model: LocalModel, loaded: StableDiffusion) -> None:
-    loop = StepLoop({"tiny": loaded})
+    loop = StepLoop(Runner({"tiny": loaded}))
     loop.add(asked(model, "unwanted", num_inference_steps=50))
     assert any(isinstance(event, Progress) for event in loop.step())
     loop.cancel("unwanted")
@@ -169,7 +315,7 @@ def test_the_first_preview_comes_with_the_first_step_and_then_four_a_second_at_m
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr("limner.engine.loop.time.monotonic", lambda: now[0])
-    loop = StepLoop({"tiny": loaded})
+    loop = StepLoop(Runner({"tiny": loaded}))
     loop.add(asked(model, "watched", num_inference_steps=40))
     previewed = []
     for step in range(1, 41):
@@ -190,7 +336,7 @@ def test_the_time_left_is_told_from_the_steps_so_far(
 
     monkeypatch.setattr(loaded, "predict", slow)
     monkeypatch.setattr("limner.engine.loop.time.monotonic", lambda: now[0])
-    loop = StepLoop({"tiny": loaded})
+    loop = StepLoop(Runner({"tiny": loaded}))
     loop.add(asked(model, "timed", num_inference_steps=10))
     etas = [event.eta_s for event in drained(loop) if isinstance(event, Progress)]
     assert etas == [0.5 * left for left in range(9, -1, -1)]

@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
+from dataclasses import replace
+
 import torch
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 
 from limner.engine.loop import StepLoop
-from limner.engine.messages import ImageRequest, Stats
+from limner.engine.measure import Remembered
+from limner.engine.messages import ImageRequest
+from limner.engine.runner import Runner
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
 
-LEAST_SLOTS = 4
+# A few more than fill a batch, so that the next is at hand when one is done.
+SPARE_SLOTS = 4
+# Rows of every batch with `exact`: one picture with guidance, where more gain little; elsewhere a crowd.
+EXACT_ROWS = {"cpu": 2}
+EXACT_ROWS_ELSEWHERE = 8
 
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     """The entry for `SupervisedProcess`. Raises `ModelUnusable` when a model cannot be loaded."""
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()
-    if start.threads:
-        torch.set_num_threads(start.threads)
-    device = chosen_device(start.device)
-    loop = StepLoop({model.info.name: _load(model, device) for model in start.models})
-    step_s = max(loop.runner.warm_up(m.info.name, m.info.width, m.info.height) for m in start.models)
-    send(Ready(max(LEAST_SLOTS, loop.runner.most_rows), step_s))
+    threads = start.threads or os.cpu_count() or 1
+    if start.threads or start.exact:
+        torch.set_num_threads(threads)
+    runner = prepare(start, chosen_device(start.device))
+    remembered = Remembered(start.cache_dir / "curves.json")
+    curves = []
+    for model in start.models:
+        key = _identity(model, runner.model(model.info.name), threads)
+        curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, remembered, key))
+    slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
+    send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
+    serve(StepLoop(runner), inbox, send)
+
+
+def prepare(start: EngineStart, device: str) -> Runner:
+    """Load the models."""
+    by_name = {model.info.name: model for model in start.models}
+    loaded = {name: _load(model, device, start) for name, model in by_name.items()}
+
+    def in_float32(name: str) -> StableDiffusion:
+        if loaded[name].dtype == torch.float32:
+            return loaded[name]
+        return _load(by_name[name], device, replace(start, dtype="float32"))
+
+    return Runner(loaded, _exact_rows(device) if start.exact else None, in_float32)
+
+
+def serve(loop: StepLoop, inbox: Inbox, send: Send) -> None:
+    """Take messages in between steps, for ever."""
     while True:
         message = inbox.poll() if loop.busy else inbox.wait()
         while message is not None:
@@ -36,15 +66,54 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
                 loop.cancel(message.request_id)
             message = inbox.poll()
         events = loop.step()
-        send(Report(loop.step_s, tuple(events), Stats()))
+        # Silence tells that nothing moves: who waits for a picture then replaces this process.
+        if events:
+            send(Report(loop.step_s, tuple(events), loop.stats))
 
 
-def _load(model: LocalModel, device: str) -> StableDiffusion:
+def _exact_rows(device: str) -> int:
+    """Kernels that are free to differ from run to run are switched off, too."""
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return EXACT_ROWS.get(device, EXACT_ROWS_ELSEWHERE)
+
+
+def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion:
+    # Which precision is faster is a matter of timing, and that may change from start to start.
+    dtype = "float32" if start.exact and start.dtype == "auto" and device == "cpu" else start.dtype
+    threads = start.threads or (os.cpu_count() or 1 if start.exact else 0)
     try:
-        return StableDiffusion(model.folder, device)
+        return StableDiffusion(
+            model.folder,
+            device,
+            dtype,
+            backend=start.backend,
+            threads=threads,
+            cache_dir=start.cache_dir,
+        )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
+
+
+def _identity(model: LocalModel, loaded: StableDiffusion, threads: int) -> str:
+    """Changes when steps may take another time: weights, size, device, precision, threads, torch."""
+    files = sorted(model.folder.glob("unet/*.safetensors"))
+    weights = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else platform.processor()
+    size = model.info.width, model.info.height
+    told = (
+        str(model.folder),
+        weights,
+        size,
+        str(loaded.device),
+        name,
+        loaded.backend,
+        str(loaded.dtype),
+        threads,
+    )
+    return hashlib.sha256(repr((*told, torch.__version__)).encode()).hexdigest()
 
 
 def chosen_device(asked: str) -> str:

@@ -21,12 +21,13 @@ def bucket_of(rows: int) -> int:
 class Curve:
     """`measured`: seconds of a step by batch size, in order, at the model's native size; at least one.
 
-    `work`: how much a row of this size costs in rows of the native one.
+    `work`: how much a row of this size costs in rows of the native one. `limit`: what memory has room for.
     """
 
     model: str
     measured: Mapping[int, float]
     work: float = 1.0
+    limit: int = BUCKETS[-1]
 
     @property
     def knee(self) -> int:
@@ -40,8 +41,7 @@ class Curve:
     @property
     def most_rows(self) -> int:
         """The batch size to use at most: where rows are larger than native ones fewer fill the machine."""
-        fitting = [bucket for bucket in BUCKETS if bucket * self.work <= max(self.knee, self.work)]
-        return fitting[-1]
+        return max((b for b in BUCKETS if b * self.work <= self.knee and b <= self.limit), default=1)
 
     def step_s(self, rows: int) -> float:
         """About how long a step of `rows` rows takes."""

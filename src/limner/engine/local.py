@@ -8,7 +8,9 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from limner.engine.messages import (
     Cancelled,
@@ -23,6 +25,7 @@ from limner.engine.messages import (
 )
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.models.catalog import LocalModel
+from limner.models.network import Backend, Dtype
 from limner.params import ModelInfo, beyond_limits
 from limner.process.supervised import SupervisedProcess
 
@@ -31,15 +34,24 @@ log = logging.getLogger(__name__)
 # An engine with work that reports nothing for this many times its longest step is stuck, not busy.
 STUCK_STEPS = 10
 LEAST_STUCK_S = 30.0
+# One that worked is awaited for so many starts; until then its requests wait, too.
+RESTARTS = 3
+# So often may an engine crash that has one request alone before that request is given up.
+MOST_CRASHES = 2
 
 
 @dataclass(slots=True)
 class _Stream:
-    """One request's way out: the newest progress and preview wait for the reader, and nothing older."""
+    """One request's way out: the newest progress and preview wait for the reader, and nothing older.
+
+    `suspect`: it was there when an engine crashed. `crashes`: of engines that had it alone.
+    """
 
     request: ImageRequest
     sent: bool = False
     cancelled: bool = False
+    suspect: bool = False
+    crashes: int = 0
     progress: Progress | None = None
     preview: Preview | None = None
     end: Finished | Failed | Cancelled | None = None
@@ -69,7 +81,13 @@ class _Stream:
 
 
 class LocalEngine:
-    """The `Engine` that runs its models in a child process of this one; the first model is the default."""
+    """The `Engine` that runs its models in a child process of this one; the first model is the default.
+
+    When that process crashes or is replaced, those whose pictures it had are made again one by one, before
+    all others, so that one that crashes it every time fails alone. `cache_dir` None: the user's own.
+    """
+
+    ENTRY = "limner.engine.child:main"
 
     def __init__(
         self,
@@ -77,8 +95,13 @@ class LocalEngine:
         *,
         device: str = "auto",
         threads: int = 0,
+        exact: bool = False,
+        cache_dir: Path | None = None,
+        backend: Backend = "auto",
+        dtype: Dtype = "auto",
         log_level: str = "info",
     ) -> None:
+        cache_dir = cache_dir or user_cache_path("limner", appauthor=False)
         self._models = tuple(model.info for model in models)
         self._streams: dict[str, _Stream] = {}
         # Ends still to come for streams that nobody reads any more; an id may be used again before that.
@@ -87,10 +110,11 @@ class LocalEngine:
         self._stats = Stats()
         self._step_s = 0.0
         self._heard_at = 0.0
+        self._starts_left = 0
         self._watch: asyncio.Task[None] | None = None
         self._process = SupervisedProcess(
-            "limner.engine.child:main",
-            EngineStart(tuple(models), device, threads),
+            self.ENTRY,
+            EngineStart(tuple(models), device, threads, exact, cache_dir, backend, dtype),
             on_message=self._on_message,
             on_exit=self._on_exit,
             log_level=log_level,
@@ -114,7 +138,7 @@ class LocalEngine:
                 await self._watch
             self._watch = None
         await self._process.stop()
-        self._fail_all("the engine was stopped", sent_only=False)
+        self._fail_all("the engine was stopped")
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self._models
@@ -133,7 +157,7 @@ class LocalEngine:
             return
         assert request.id not in self._streams, f"request {request.id} is already running"
         stream = self._streams[request.id] = _Stream(request)
-        self._send(stream)
+        self._send_waiting()
         try:
             async for event in stream.events():
                 yield event
@@ -142,6 +166,7 @@ class LocalEngine:
             if stream.end is None and stream.sent:
                 self._left[request.id] += 1
                 self._process.send(CancelRequest(request.id))
+            self._send_waiting()
 
     async def cancel(self, request_id: str) -> None:
         stream = self._streams.get(request_id)
@@ -164,12 +189,20 @@ class LocalEngine:
         problems = beyond_limits(request.params, model)
         return Failed(request.id, "; ".join(p.message for p in problems)) if problems else None
 
-    def _send(self, stream: _Stream) -> None:
-        if self._health.state == "ready" and not stream.sent and stream.end is None:
-            if not any(other.sent for other in self._streams.values()):
-                self._heard_at = asyncio.get_running_loop().time()
-            stream.sent = True
-            self._process.send(stream.request)
+    def _send_waiting(self) -> None:
+        """All who wait; after a crash the suspects first, each alone."""
+        if self._health.state != "ready":
+            return
+        unfinished = [stream for stream in self._streams.values() if stream.end is None]
+        suspects = sorted((s for s in unfinished if s.suspect), key=lambda s: s.crashes)
+        if any(stream.sent for stream in suspects):
+            return
+        if not any(stream.sent for stream in unfinished):
+            self._heard_at = asyncio.get_running_loop().time()
+        for stream in suspects[:1] or unfinished:
+            if not stream.sent:
+                stream.sent = True
+                self._process.send(stream.request)
 
     def _on_message(self, message: object) -> None:
         self._heard_at = asyncio.get_running_loop().time()
@@ -177,8 +210,7 @@ class LocalEngine:
             self._step_s = message.step_s
             self._health = Health("ready", "", message.slots)
             self._stats = Stats(restarts=self._stats.restarts, curves=message.curves)
-            for stream in self._streams.values():
-                self._send(stream)
+            self._send_waiting()
         elif isinstance(message, Report):
             self._step_s = max(message.step_s, 0.99 * self._step_s)
             before = self._stats
@@ -192,22 +224,42 @@ class LocalEngine:
             self._left = +self._left  # forget those that reached zero
         elif event.request_id in self._streams:
             self._streams[event.request_id].put(event)
+            if isinstance(event, Finished | Failed | Cancelled):
+                self._send_waiting()
 
     def _on_exit(self, reason: str) -> None:
         self._left.clear()
         if self._health.state == "stopped":
             return
-        state: Literal["restarting", "failed"] = "restarting" if self._health.state == "ready" else "failed"
-        # One that was never ready will hardly be so next time; it is tried again, more and more rarely.
-        self._health = Health(state, reason)
         self._stats = replace(self._stats, restarts=self._stats.restarts + 1)
-        self._fail_all(f"the engine went away: {reason}", sent_only=state == "restarting")
+        if self._health.state == "ready":
+            self._starts_left = RESTARTS
+            self._suspect(reason)
+        if self._starts_left:
+            self._starts_left -= 1
+            self._health = Health("restarting", reason)
+        else:
+            # One that was never ready will hardly be so next time; it is tried again, more and more rarely.
+            self._health = Health("failed", reason)
+            self._fail_all(f"the engine went away: {reason}")
 
-    def _fail_all(self, reason: str, *, sent_only: bool) -> None:
+    def _suspect(self, reason: str) -> None:
+        """Whoever was in the engine may have crashed it; one that was alone in it twice did."""
         for stream in self._streams.values():
-            if stream.sent or not sent_only:
-                gone = Failed(stream.request.id, reason, retry=True)
-                stream.put(Cancelled(stream.request.id) if stream.cancelled else gone)
+            if not stream.sent or stream.end is not None:
+                continue
+            request_id = stream.request.id
+            stream.crashes += stream.suspect
+            if stream.cancelled:
+                stream.put(Cancelled(request_id))
+            elif stream.crashes == MOST_CRASHES:
+                stream.put(Failed(request_id, f"the engine crashes at this picture ({reason})"))
+            stream.suspect, stream.sent = True, False
+
+    def _fail_all(self, reason: str) -> None:
+        for stream in self._streams.values():
+            gone = Failed(stream.request.id, reason, retry=True)
+            stream.put(Cancelled(stream.request.id) if stream.cancelled else gone)
 
     async def _watch_steps(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
+
+from limner.engine.decoder import Decoded, Decoder
+from limner.engine.memory import OutOfMemory
 from limner.engine.messages import (
     Cancelled,
     EngineEvent,
@@ -14,29 +19,33 @@ from limner.engine.messages import (
     ImageRequest,
     Preview,
     Progress,
+    Stats,
     Timings,
 )
 from limner.engine.preview import MEDIA_TYPE, encode_preview
-from limner.engine.request import Group, RunningRequest
-from limner.engine.runner import OutOfMemory, Runner
+from limner.engine.request import RunningRequest
+from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
 from limner.errors import EngineFailed
-from limner.models.stable_diffusion import StableDiffusion
+
+log = logging.getLogger(__name__)
 
 PREVIEW_EVERY_S = 0.25
+# While pictures are only being decoded, this often somebody who came meanwhile is looked for.
+LOOK_EVERY_S = 0.01
 
 
 class StepLoop:
     """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`."""
 
-    def __init__(self, models: Mapping[str, StableDiffusion]) -> None:
-        self.runner = Runner(models)
-        self._models = models
-        self._scheduler = Scheduler()
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._scheduler = Scheduler(runner.curve)
+        self._decoder = Decoder()
         self._running: dict[str, RunningRequest] = {}
-        self._undecoded: deque[RunningRequest] = deque()
         self._events: list[EngineEvent] = []
         self.step_s = 0.0
+        self.stats = Stats()
 
     @property
     def busy(self) -> bool:
@@ -45,107 +54,168 @@ class StepLoop:
     def add(self, request: ImageRequest) -> None:
         """Take a request in; it joins at the next step. One that cannot be made fails with the reason."""
         try:
-            running = RunningRequest.begin(request, self._models[request.params.model], time.monotonic())
-        except ValueError as error:
+            self._begin(request, time.monotonic())
+        except (ValueError, OutOfMemory) as error:
             self._events.append(Failed(request.id, str(error)))
-            return
-        self._running[request.id] = running
-        self._scheduler.add(running.ticket)
 
     def cancel(self, request_id: str) -> None:
         """Unknown ids are ignored: the request may just have ended."""
         if request_id in self._running:
-            self._end(Cancelled(request_id))
+            self._end(self._running[request_id], Cancelled(request_id))
 
     def step(self) -> list[EngineEvent]:
-        """Move the chosen requests one denoising step and finish what is done. Returns what happened."""
-        chosen = self._schedule()
-        if chosen:
-            self._run(chosen)
-        self._retire()
+        """Move the chosen requests one denoising step and retire what is done. Returns what happened."""
+        chosen = self._scheduler.schedule()
+        self._run(chosen)
+        self._retire(wait_s=0.0 if chosen or self._events else LOOK_EVERY_S)
         events, self._events = self._events, []
         return events
 
-    def _schedule(self) -> list[Ticket]:
-        group = self._scheduler.next_group()
-        if not isinstance(group, Group):
-            return []
-        return self._scheduler.schedule(group, self.runner.max_rows(group))
+    def _begin(self, request: ImageRequest, arrived_at: float, *, precise: bool = False) -> None:
+        model = self._runner.model(request.params.model, precise=precise)
+        running = RunningRequest.begin(request, model, arrived_at, precise=precise)
+        self._running[request.id] = running
+        self._scheduler.add(running.ticket)
 
-    def _run(self, chosen: list[Ticket]) -> None:
+    def _run(self, chosen: Sequence[Ticket]) -> None:
+        """Each error is told to whom it belongs; the others go on."""
         requests = [self._running[ticket.id] for ticket in chosen]
-        for running in requests:
-            if running.positive is None:
-                self.runner.encode(running)
-        began = time.monotonic()
-        for running in requests:
-            running.first_step_at = running.first_step_at or began
+        requests = [running for running in requests if running.slot is not None or self._admit(running)]
+        if not requests:
+            return
         try:
-            self.runner.advance(requests)
+            self._advance(requests)
         except OutOfMemory as error:
             self._make_room(requests, error)
-            return
+        except torch.AcceleratorError:
+            raise  # the device is lost to this process
+        except Exception as error:
+            if len(requests) == 1:
+                self._fail(requests[0], error)
+                return
+            log.exception("a step of %d failed; each makes it alone", len(requests))
+            for running in requests:
+                self._run([running.ticket])
+
+    def _admit(self, running: RunningRequest) -> bool:
+        began = time.monotonic()
+        try:
+            self._runner.admit(running)
+        except OutOfMemory as error:
+            self._make_room([running], error)
+            return False
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:
+            self._fail(running, error)
+            return False
+        running.encode_s = time.monotonic() - began
+        self.stats = replace(self.stats, encode_s=self.stats.encode_s + running.encode_s)
+        return True
+
+    def _advance(self, requests: Sequence[RunningRequest]) -> None:
+        began = time.monotonic()
+        room = self._runner.advance(requests)
         now = time.monotonic()
         self.step_s = now - began
-        self._scheduler.ran(chosen, now - began)
-        for running in requests:
-            self._tell(running, now)
-
-    def _make_room(self, requests: list[RunningRequest], error: OutOfMemory) -> None:
-        """Smaller batches from the next step on; what does not fit alone cannot be made."""
-        if len(requests) > 1:
-            self.runner.shrink(requests[0].group)
-            return
-        params = requests[0].request.params
-        size = f"{params.width}×{params.height}"
-        self._end(
-            Failed(
-                requests[0].request.id, f"not enough memory for {size} pixels; try a smaller size ({error})"
-            )
+        tickets = [running.ticket for running in requests]
+        self._scheduler.ran(tickets, self.step_s)
+        self.stats = replace(
+            self.stats,
+            steps=self.stats.steps + 1,
+            rows=self.stats.rows + sum(ticket.rows for ticket in tickets),
+            room=self.stats.room + room,
+            steps_s=self.stats.steps_s + self.step_s,
         )
+        for running in requests:
+            running.first_step_at = running.first_step_at or began
+            running.last_step_at = now
+            self._tell(running)
+            if running.done:
+                self._scheduler.remove(running.request.id)
+                self._decoder.put(self._runner.finished(running))
 
-    def _tell(self, running: RunningRequest, now: float) -> None:
+    def _tell(self, running: RunningRequest) -> None:
         assert running.first_step_at is not None
-        running.last_step_at = now
-        if running.done:
-            self._scheduler.remove(running.request.id)
-            self._undecoded.append(running)
-        left = len(running.table) - running.step
-        eta_s = left * (now - running.first_step_at) / running.step
-        self._events.append(Progress(running.request.id, running.step, len(running.table), eta_s))
+        now, steps = running.last_step_at, len(running.table)
+        eta_s = (steps - running.step) * (now - running.first_step_at) / running.step
+        self._events.append(Progress(running.request.id, running.step, steps, eta_s))
         wanted = running.request.previews and not running.done
         if wanted and now - running.previewed_at >= PREVIEW_EVERY_S:
             running.previewed_at = now
-            image = encode_preview(self.runner.preview(running))
-            self._events.append(Preview(running.request.id, running.step, image, MEDIA_TYPE))
+            self._preview(running)
 
-    def _retire(self) -> None:
-        """Decode finished pictures, but for no longer than a step takes, so that the others move on."""
-        began = time.monotonic()
-        while self._undecoded:
-            self._decode(self._undecoded[0])
-            if time.monotonic() - began >= self.step_s:
-                break
-
-    def _decode(self, running: RunningRequest) -> None:
-        began = time.monotonic()
+    def _preview(self, running: RunningRequest) -> None:
         try:
-            pixels = self.runner.decode(running).numpy()
-        except (EngineFailed, OutOfMemory) as error:
-            self._end(Failed(running.request.id, str(error)))
+            image = encode_preview(self._runner.preview(running))
+        except (RuntimeError, ValueError, OSError):
+            log.exception("%s goes without a preview", running.request.id)
             return
+        self._events.append(Preview(running.request.id, running.step, image, MEDIA_TYPE))
+
+    def _make_room(self, requests: Sequence[RunningRequest], error: OutOfMemory) -> None:
+        """Smaller batches from the next step on; what does not fit alone cannot be made."""
+        if not self._runner.shrink(requests[0].group) and len(requests) == 1:
+            self._fail_for_memory(requests[0], error)
+
+    def _retire(self, wait_s: float) -> None:
+        for decoded in self._decoder.collect(wait_s):
+            running = decoded.undecoded.running
+            self.stats = replace(self.stats, decode_s=self.stats.decode_s + decoded.seconds)
+            if self._running.get(running.request.id) is not running:
+                continue  # cancelled meanwhile
+            match decoded.pixels:
+                case torch.Tensor() as pixels:
+                    self._finish(running, pixels)
+                case OutOfMemory() as error:
+                    self._decode_again(decoded, error)
+                case EngineFailed() as error if not running.group.precise:
+                    self._paint_again(running, error)
+                case error:
+                    self._fail(running, error)
+
+    def _finish(self, running: RunningRequest, pixels: torch.Tensor) -> None:
         assert running.first_step_at is not None
         timings = Timings(
             queue_s=running.first_step_at - running.encode_s - running.arrived_at,
             encode_s=running.encode_s,
             steps_s=running.last_step_at - running.first_step_at,
-            decode_s=time.monotonic() - began,
+            decode_s=time.monotonic() - running.last_step_at,
         )
-        self._end(Finished(running.request.id, pixels, timings))
+        self.stats = replace(self.stats, images=self.stats.images + 1)
+        self._end(running, Finished(running.request.id, pixels.numpy(), timings))
 
-    def _end(self, event: Finished | Failed | Cancelled) -> None:
-        running = self._running.pop(event.request_id)
-        self._scheduler.remove(event.request_id)
-        if running in self._undecoded:
-            self._undecoded.remove(running)
+    def _decode_again(self, decoded: Decoded, error: OutOfMemory) -> None:
+        """With what smaller batches leave to it."""
+        if self._runner.shrink(decoded.undecoded.running.group):
+            self._decoder.put(decoded.undecoded)
+        else:
+            self._fail_for_memory(decoded.undecoded.running, error)
+
+    def _paint_again(self, running: RunningRequest, error: EngineFailed) -> None:
+        """Once, in float32: fewer bits may have overflowed."""
+        log.warning("%s: %s; once more in float32", running.request.id, error)
+        try:
+            self._begin(running.request, running.arrived_at, precise=True)
+        except Exception as failure:
+            self._fail(running, failure)
+
+    def _fail_for_memory(self, running: RunningRequest, error: OutOfMemory) -> None:
+        size = f"{running.request.params.width}×{running.request.params.height}"
+        reason = f"not enough memory for {size} pixels; try a smaller size ({error})"
+        self._end(running, Failed(running.request.id, reason))
+
+    def _fail(self, running: RunningRequest, error: BaseException) -> None:
+        known = isinstance(error, EngineFailed)
+        if not known:
+            log.error("%s cannot be made", running.request.id, exc_info=error)
+        said = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = said if known else f"the engine failed at this picture: {said}"
+        self._end(running, Failed(running.request.id, reason))
+
+    def _end(self, running: RunningRequest, event: Finished | Failed | Cancelled) -> None:
+        del self._running[running.request.id]
+        self._scheduler.remove(running.request.id)
+        self._decoder.drop(running)
+        self._runner.release(running)
         self._events.append(event)

@@ -1,4 +1,4 @@
-"""One picture in the making: the only lasting state of the engine."""
+"""One picture in the making."""
 
 from __future__ import annotations
 
@@ -15,61 +15,57 @@ from limner.models.stable_diffusion import LatentShape, StableDiffusion
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests whose rows fit into one forward."""
+    """Requests whose rows fit into one forward. `precise`: by the model in float32, whatever it runs in."""
 
     model: str
     shape: LatentShape
+    precise: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class RunningRequest:
-    """`latents` and `x0` `(C, h, w)`; `rows` `(steps, 6)` of the sampler's table; times: monotonic seconds.
+    """`first_noise` `(C, h, w)`, on the CPU; times: monotonic seconds.
 
-    `positive`, `negative`: embeddings, made when its first step comes. `fresh_noise`: drawn for the step to
-    come, and kept when that step has to be run again.
+    `slot`: where its latents are, from its first step on. `drawn`: the last step that noise was drawn for.
     """
 
     request: ImageRequest
     ticket: Ticket
     group: Group
     table: SamplerTable
-    rows: torch.Tensor
     generator: torch.Generator
-    latents: torch.Tensor
-    x0: torch.Tensor
+    first_noise: torch.Tensor
     guided: bool
     arrived_at: float
-    positive: torch.Tensor | None = None
-    negative: torch.Tensor | None = None
-    fresh_noise: torch.Tensor | None = None
+    slot: int | None = None
     step: int = 0
+    drawn: int = -1
     first_step_at: float | None = None
     last_step_at: float = 0.0
     previewed_at: float = field(default=-1e9)
     encode_s: float = 0.0
 
     @classmethod
-    def begin(cls, request: ImageRequest, model: StableDiffusion, now: float) -> RunningRequest:
+    def begin(
+        cls, request: ImageRequest, model: StableDiffusion, arrived_at: float, *, precise: bool = False
+    ) -> RunningRequest:
+        """Raises `ValueError` when the model cannot do it."""
         params = request.params
         shape = model.latent_shape(params.width, params.height)
         steps, positions = params.num_inference_steps, shape.height * shape.width
         table = sampler_table(model.noise, params.sampler, params.schedule, steps, positions)
-        group = Group(params.model, shape)
+        group = Group(params.model, shape, precise)
         generator = generator_of(request.seed)
-        size = (shape.channels, shape.height, shape.width)
-        latents = (draw_noise(size, generator) * table.initial).to(model.device)
         guided = params.guidance_scale > 1 and not model.guidance_embedded
         return cls(
             request=request,
             ticket=Ticket(request.id, request.person, group, 2 if guided else 1, len(table)),
             group=group,
             table=table,
-            rows=torch.from_numpy(table.rows).float(),
             generator=generator,
-            latents=latents,
-            x0=torch.zeros_like(latents),
+            first_noise=draw_noise((shape.channels, shape.height, shape.width), generator) * table.initial,
             guided=guided,
-            arrived_at=now,
+            arrived_at=arrived_at,
         )
 
     @property

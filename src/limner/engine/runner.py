@@ -3,111 +3,179 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from limner.engine.batch import BUCKETS, Batch, bucket_of
+from limner.engine.batch import Batch
+from limner.engine.curve import BUCKETS, Curve, bucket_of
+from limner.engine.decoder import Undecoded
+from limner.engine.measure import Remembered, measure
+from limner.engine.memory import told_as_memory
 from limner.engine.request import Group, RunningRequest
+from limner.engine.slots import Slots
 from limner.models.stable_diffusion import StableDiffusion
 
 log = logging.getLogger(__name__)
 
-# On a processor a row with more work than this (weights times positions) gains nothing from company, and
-# finishing one picture is better: the starter model has 2·10⁹ at 256 pixels, Stable Diffusion 3·10¹² at 512.
-LARGE_ROW = 5e10
-LARGE_ROWS = 2
-KEPT_BATCHES = 24
+KEPT_SHAPES = 8
+UNMEASURED = {1: 0.1, BUCKETS[-1]: 0.2}
 
 
-class OutOfMemory(Exception):
-    """The device has no room for a batch this large."""
+@dataclass(slots=True)
+class _Place:
+    """Where the requests of one group are kept and run. `limit`: rows that fitted into memory."""
+
+    slots: Slots
+    batches: dict[int, Batch] = field(default_factory=dict)
 
 
 class Runner:
-    """`models` by name. The buffers of the latest shapes and sizes are kept."""
+    """`models` by name. The buffers of the latest shapes are kept.
 
-    def __init__(self, models: Mapping[str, StableDiffusion]) -> None:
+    `exact`: every forward has this many rows, so that a picture is always the same to the bit; None: as many
+    as are needed. `in_float32` loads a model again, for pictures that came to nothing in fewer bits.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, StableDiffusion],
+        exact: int | None = None,
+        in_float32: Callable[[str], StableDiffusion] | None = None,
+    ) -> None:
         self._models = models
-        self._batches: dict[tuple[Group, int], Batch] = {}
-        self._shrunk: dict[Group, int] = {}
-        self.most_rows = 1
+        self._exact = exact
+        self._in_float32 = in_float32 or models.__getitem__
+        self._precise: dict[str, StableDiffusion] = {}
+        self._places: dict[Group, _Place] = {}
+        self._limits: dict[Group, int] = {}
+        self._native: dict[str, tuple[int, Curve]] = {}
+        self._curves: dict[Group, Curve] = {}
 
-    def warm_up(self, name: str, width: int, height: int) -> float:
-        """Run one row at the model's native size twice; the first time torch prepares much.
+    def warm_up(self, name: str, width: int, height: int, remembered: Remembered, key: str) -> Curve:
+        """Measure the model at its native size, or remember what was measured under `key`."""
+        group = Group(name, self._models[name].latent_shape(width, height))
+        known = remembered.get(key)
+        if self._exact:
+            known = measure(lambda rows: self._rehearse(group, rows), (self._exact,))
+        elif known is None:
+            known = measure(lambda rows: self._rehearse(group, rows))
+            remembered.put(key, known)
+        else:
+            for rows in BUCKETS[:2]:
+                self._rehearse(group, rows)
+        curve = Curve(name, known, limit=self._exact or BUCKETS[-1])
+        self._native[name] = group.shape.height * group.shape.width, curve
+        self._curves.clear()
+        shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
+        log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
+        return curve
 
-        Returns the seconds that the largest step will take at most.
-        """
-        model = self._models[name]
-        group = Group(name, model.latent_shape(width, height))
-        positive = model.encode("")
-        batch = Batch(model, group.shape, 1)
-        times = []
-        for _ in range(2):
-            began = time.monotonic()
-            batch.rehearse(positive)
-            times.append(time.monotonic() - began)
-        rows = self.max_rows(group)
-        self.most_rows = max(self.most_rows, rows)
-        log.info("%s: %.0f ms a row, %d rows at once", name, 1000 * min(times), rows)
-        return min(times) * rows
+    def _rehearse(self, group: Group, rows: int) -> None:
+        place = self._place(group)
+        with told_as_memory():
+            self._batch(place, group, self._size(rows)).rehearse()
+            _synchronize(self._model(group))
 
-    def max_rows(self, group: Group) -> int:
-        model = self._models[group.model]
-        work = model.parameters * group.shape.height * group.shape.width
-        large = model.device.type == "cpu" and work > LARGE_ROW
-        return self._shrunk.get(group, LARGE_ROWS if large else BUCKETS[-1])
+    def _size(self, rows: int) -> int:
+        return max(self._exact, rows) if self._exact else bucket_of(rows)
 
-    def shrink(self, group: Group) -> None:
-        """After `OutOfMemory`: smaller batches of this shape from now on."""
-        self._shrunk[group] = max(1, self.max_rows(group) // 2)
-        log.warning("out of memory; %s now runs %d rows at once", group, self._shrunk[group])
-        self._batches = {key: batch for key, batch in self._batches.items() if key[0] != group}
+    def model(self, name: str, *, precise: bool = False) -> StableDiffusion:
+        """`precise`: in float32, whatever it usually runs in. Raises `OutOfMemory`."""
+        if not precise:
+            return self._models[name]
+        if name not in self._precise:
+            log.warning("loading %s in float32", name)
+            with told_as_memory():
+                self._precise[name] = self._in_float32(name)
+        return self._precise[name]
+
+    def _model(self, group: Group) -> StableDiffusion:
+        return self.model(group.model, precise=group.precise)
+
+    def curve(self, group: Group) -> Curve:
+        """The native size's, for the work of a row of this group."""
+        if group not in self._curves:
+            positions = group.shape.height * group.shape.width
+            native, curve = self._native.get(group.model, (positions, Curve(group.model, UNMEASURED)))
+            limit = min(curve.limit, self._limits.get(group, curve.limit))
+            self._curves[group] = replace(curve, work=positions / native, limit=limit)
+        return self._curves[group]
+
+    def shrink(self, group: Group) -> bool:
+        """After `OutOfMemory`: smaller batches of this group from now on. False when they are smallest."""
+        before = self.curve(group).most_rows
+        if before > 1:
+            self._limits[group] = before // 2
+            self._curves.pop(group)
+            log.warning("out of memory; %s now runs %d rows at once", group, self.curve(group).most_rows)
+        self._forget_unused(keep=0)
+        for place in self._places.values():
+            place.batches.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        return before > 1
 
-    def encode(self, running: RunningRequest) -> None:
-        """Give the request its embeddings."""
-        began = time.monotonic()
-        model = self._models[running.group.model]
-        running.positive = model.encode(running.request.params.prompt)
-        if running.guided:
-            running.negative = model.encode(running.request.params.negative_prompt)
-        running.encode_s = time.monotonic() - began
+    def admit(self, running: RunningRequest) -> None:
+        """Give the request its embeddings and a slot. Raises `OutOfMemory`."""
+        params, model = running.request.params, self._model(running.group)
+        with told_as_memory():
+            positive = model.encode(params.prompt)
+            negative = model.encode(params.negative_prompt) if running.guided else None
+            running.slot = self._place(running.group).slots.take(running.first_noise, positive, negative)
 
-    def advance(self, requests: Sequence[RunningRequest]) -> None:
-        """Move requests of one group one step. Raises `OutOfMemory`; then none has moved."""
+    def advance(self, requests: Sequence[RunningRequest]) -> int:
+        """Move requests of one group one step, in a batch of as many rows as returned.
+
+        Raises `OutOfMemory`; then none has moved.
+        """
         group = requests[0].group
-        size = bucket_of(sum(running.ticket.rows for running in requests))
-        try:
-            self._batch(group, size).run(requests)
-        except RuntimeError as error:
-            raise _as_memory(error) from error
+        size = self._size(sum(running.ticket.rows for running in requests))
+        with told_as_memory():
+            self._batch(self._place(group), group, size).run(requests)
+        _synchronize(self._model(group))
+        return size
 
-    def _batch(self, group: Group, size: int) -> Batch:
-        batch = self._batches.pop((group, size), None)
-        if batch is None:
-            batch = Batch(self._models[group.model], group.shape, size)
-        self._batches[group, size] = batch  # last in the row, so that the first is the longest unused
-        if len(self._batches) > KEPT_BATCHES:
-            del self._batches[next(iter(self._batches))]
-        return batch
+    def finished(self, running: RunningRequest) -> Undecoded:
+        """Its latents, which leave their slot."""
+        assert running.slot is not None
+        latents = self._places[running.group].slots.latents[running.slot].clone()
+        undecoded = Undecoded(running, self._model(running.group), latents)
+        self.release(running)
+        return undecoded
 
-    def decode(self, running: RunningRequest) -> torch.Tensor:
-        """Pixels `(H, W, 3)`, uint8. Raises `OutOfMemory`, `EngineFailed`."""
-        try:
-            return self._models[running.group.model].decode(running.latents)
-        except RuntimeError as error:
-            raise _as_memory(error) from error
+    def release(self, running: RunningRequest) -> None:
+        if running.slot is not None:
+            self._places[running.group].slots.free(running.slot)
+            running.slot = None
+        self._forget_unused(keep=KEPT_SHAPES)
 
     def preview(self, running: RunningRequest) -> torch.Tensor:
         """What the picture will be, as far as it is known: `(h, w, 3)`, uint8."""
-        return self._models[running.group.model].preview(running.x0)
+        assert running.slot is not None
+        x0 = self._places[running.group].slots.x0[running.slot]
+        return self._model(running.group).preview(x0)
+
+    def _place(self, group: Group) -> _Place:
+        place = self._places.pop(group, None) or _Place(Slots(self._model(group), group.shape))
+        self._places[group] = place  # last in the row, so that the first is the longest unused
+        return place
+
+    def _batch(self, place: _Place, group: Group, size: int) -> Batch:
+        if size not in place.batches:
+            place.batches[size] = Batch(self._model(group), place.slots, size)
+        return place.batches[size]
+
+    def _forget_unused(self, keep: int) -> None:
+        unused = [group for group, place in self._places.items() if place.slots.unused]
+        old = unused[: max(0, len(self._places) - keep)]
+        for group in {*old, *(group for group in unused if group.precise)}:
+            del self._places[group]
+        used = {group.model for group in self._places if group.precise}
+        self._precise = {name: model for name, model in self._precise.items() if name in used}
 
 
-def _as_memory(error: RuntimeError) -> Exception:
-    """torch's processor allocator has no exception class of its own."""
-    told = str(error).lower()
-    memory = isinstance(error, torch.OutOfMemoryError) or "out of memory" in told or "allocate memory" in told
-    return OutOfMemory(str(error)) if memory else error
+def _synchronize(model: StableDiffusion) -> None:
+    if model.device.type == "cuda":
+        torch.cuda.current_stream(model.device).synchronize()

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import math
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
+
+from limner.engine.curve import BUCKETS, Curve
+
+# How far somebody may be ahead of others, in steps of their own: who has little to do then finishes instead
+# of taking turns, which makes both late.
+LEAD_STEPS = 20
+# A request is overtaken by its person's shorter ones for this many turns per step that it has.
+PATIENCE = 4
+# While others wait whose pictures do not fit into the same forward, a step takes no longer than this, if that
+# is enough for one picture.
+LONG_STEP_S = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """One request as the scheduler sees it. Only requests of one `group` fit into one forward.
 
@@ -20,67 +33,146 @@ class Ticket:
     rows: int
     remaining: int
     order: int = field(default=0, init=False)
+    since: int = field(default=0, init=False)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Its place among its person's: shortest first, but one that has waited is overtaken no more."""
+        return self.since + PATIENCE * self.remaining, self.order
+
+
+@dataclass(slots=True)
+class _Person:
+    """`served_s`: the engine's seconds they had. `turns`: the steps in which they had any."""
+
+    served_s: float
+    turns: int = 0
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+
+    def first(self, group: Hashable = None) -> Ticket:
+        return min((t for t in self.tickets.values() if group in (None, t.group)), key=lambda t: t.rank)
 
 
 class Scheduler:
-    """Divides the engine's time between people: whoever had least of it comes first.
+    """Divides the engine's time between people, and each one's share between their requests.
 
-    In one step nobody takes more than an equal share of the rows while others are there, so a step stays
-    short for the one with little to do; somebody alone fills it.
+    Whoever has least left to do comes first, unless they are further ahead of whoever had least than
+    A = `LEAD_STEPS` steps of their own; behind those comes who had least. A newcomer begins where equal
+    shares of the time so far would have brought everybody (virtual time), and using what others left over
+    counts for 2·A at most. In a forward that people share, nobody's step takes longer than it would alone
+    times the number of people.
+
+    Nobody starves. With at most n people present and A that of the slowest request among them, somebody
+    waiting moves again within 7·n·A of the engine's time: after 3·n·A virtual time is A beyond them, so that
+    newcomers come behind them, and each of those who were there has at most 3·A and a step until they do. Of
+    one person's requests, one with r steps to go is overtaken by none that arrives more than `PATIENCE`·r
+    of their turns after it.
+
+    `curve_of`: how long steps of a group take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, curve_of: Callable[[Any], Curve]) -> None:
+        self._curve_of = curve_of
+        self._people: dict[str, _Person] = {}
+        self._away: dict[str, float] = {}  # those without requests who had more than their share
         self._tickets: dict[str, Ticket] = {}
-        self._served_s: dict[str, float] = {}
+        self._virtual_s = 0.0
         self._orders = count()
 
     def __len__(self) -> int:
         return len(self._tickets)
 
     def add(self, ticket: Ticket) -> None:
-        present = {other.person for other in self._tickets.values()}
-        floor = min((self._served_s[person] for person in present), default=0.0)
-        # A newcomer has no claim to the time before; one who was served ahead of others still waits for them.
-        served_s = {person: s for person, s in self._served_s.items() if person in present or s > floor}
-        served_s[ticket.person] = max(served_s.get(ticket.person, 0.0), floor)
-        self._served_s = served_s
-        ticket.order = next(self._orders)
+        person = self._people.get(ticket.person)
+        if person is None:
+            # A newcomer has no claim to the time before; one who was ahead of others still waits for them.
+            served_s = max(self._away.pop(ticket.person, 0.0), self._virtual_s)
+            person = self._people[ticket.person] = _Person(served_s)
+        ticket.order, ticket.since = next(self._orders), person.turns
+        person.tickets[ticket.id] = ticket
         self._tickets[ticket.id] = ticket
 
     def remove(self, ticket_id: str) -> None:
-        self._tickets.pop(ticket_id, None)
+        ticket = self._tickets.pop(ticket_id, None)
+        if ticket is None:
+            return
+        person = self._people[ticket.person]
+        del person.tickets[ticket_id]
+        if not person.tickets:
+            del self._people[ticket.person]
+            self._away = {name: s for name, s in self._away.items() if s > self._virtual_s}
+            self._away[ticket.person] = person.served_s
 
-    def next_group(self) -> Hashable:
-        """The group of the shortest request of the person who comes first; None when nobody waits."""
-        if not self._tickets:
-            return None
-        return min(self._tickets.values(), key=self._turn).group
+    def schedule(self) -> list[Ticket]:
+        """The requests, all of one group, to move one denoising step; none when nobody waits."""
+        if not self._people:
+            return []
+        leader = self._in_turn(person.first() for person in self._people.values())[0]
+        people = {ticket.person for ticket in self._tickets.values() if ticket.group == leader.group}
+        order = self._in_turn(self._people[person].first(leader.group) for person in people)
+        order.sort(key=lambda ticket: ticket is not leader)
+        return self._fill(order, self._room(order))
 
-    def schedule(self, group: Hashable, max_rows: int) -> list[Ticket]:
-        """The requests of `group` to move one denoising step, at most `max_rows` rows, but at least one."""
-        by_person: dict[str, list[Ticket]] = {}
-        for ticket in sorted(self._tickets.values(), key=lambda t: (t.remaining, t.order)):
-            if ticket.group == group:
-                by_person.setdefault(ticket.person, []).append(ticket)
-        share = max_rows // max(len(by_person), 1)
-        chosen: list[Ticket] = []
-        room = max_rows
-        for person in sorted(by_person, key=lambda p: self._turn(by_person[p][0])):
-            taken = 0
-            for ticket in by_person[person]:
-                fits = ticket.rows <= room and (taken == 0 or taken + ticket.rows <= share)
-                if fits or not chosen:
-                    chosen.append(ticket)
-                    taken += ticket.rows
-                    room -= ticket.rows
+    def _in_turn(self, firsts: Iterable[Ticket]) -> list[Ticket]:
+        """One ticket of each person, in the order of their turns."""
+        least_s = min(person.served_s for person in self._people.values())
+
+        def turn(ticket: Ticket) -> tuple[bool, float, int]:
+            served_s = self._people[ticket.person].served_s
+            ahead = served_s - least_s > LEAD_STEPS * self._step_s(ticket)
+            return ahead, served_s if ahead else self._left_s(ticket.person), ticket.order
+
+        return sorted(firsts, key=turn)
+
+    def _left_s(self, person: str) -> float:
+        return sum(t.remaining * self._step_s(t) for t in self._people[person].tickets.values())
+
+    def _step_s(self, ticket: Ticket) -> float:
+        return self._curve_of(ticket.group).step_s(ticket.rows)
+
+    def _room(self, order: list[Ticket]) -> int:
+        """How many rows the step may have, so that it is not long for one who would be quick alone."""
+        group, people = order[0].group, len(self._people)
+        curve = self._curve_of(group)
+        longest_s = LONG_STEP_S if len(order) < people else math.inf
+        if len(order) > 1:
+            tickets = [self._people[first.person].tickets.values() for first in order]
+            wanted = min(sum(t.rows for t in mine if t.group == group) for mine in tickets)
+            longest_s = min(longest_s, people * curve.step_s(min(wanted, curve.most_rows)))
+        fitting = [b for b in BUCKETS if b <= curve.most_rows and curve.step_s(b) <= longest_s]
+        return max(fitting, default=1)
+
+    def _fill(self, order: list[Ticket], room: int) -> list[Ticket]:
+        """An equal share for each person, then what is left over; the first in any case."""
+        share = room // len(order)
+        chosen = [order[0]]
+        room -= order[0].rows
+        for limit in (share, BUCKETS[-1]):
+            for first in order:
+                taken = sum(t.rows for t in chosen if t.person == first.person)
+                for ticket in sorted(self._people[first.person].tickets.values(), key=lambda t: t.rank):
+                    if ticket.group != first.group or ticket in chosen or ticket.rows > room:
+                        continue
+                    if taken == 0 or taken + ticket.rows <= limit:
+                        chosen.append(ticket)
+                        taken += ticket.rows
+                        room -= ticket.rows
         return chosen
-
-    def _turn(self, ticket: Ticket) -> tuple[float, int, int]:
-        return self._served_s[ticket.person], ticket.remaining, ticket.order
 
     def ran(self, chosen: list[Ticket], seconds: float) -> None:
         """Count a step that took `seconds` against those who were in it."""
+        self._virtual_s += seconds / max(len(self._people), 1)
         rows = sum(ticket.rows for ticket in chosen)
         for ticket in chosen:
             ticket.remaining -= 1
-            self._served_s[ticket.person] += seconds * ticket.rows / rows
+            self._people[ticket.person].served_s += seconds * ticket.rows / rows
+        for name in {ticket.person for ticket in chosen}:
+            self._people[name].turns += 1
+        self._forgive()
+
+    def _forgive(self) -> None:
+        """Using what others left over brings nobody further ahead than twice their lead."""
+        least_s = min(person.served_s for person in self._people.values())
+        for person in self._people.values():
+            lead_s = LEAD_STEPS * max(self._step_s(ticket) for ticket in person.tickets.values())
+            person.served_s = min(person.served_s, least_s + 2 * lead_s)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from limner.engine.curve import Curve
 from limner.engine.messages import EngineEvent, Stats
 from limner.models.catalog import LocalModel
+from limner.models.network import Backend, Dtype
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStart:
-    """`threads` 0: as many as the machine has processors."""
+    """`threads` 0: as many as the machine has processors. `exact`: batches of one size, always.
+
+    `cache_dir`: for what can be made again. `backend`, `dtype`: what computes on a processor, and in which
+    precision.
+    """
 
     models: tuple[LocalModel, ...]
     device: str
     threads: int
+    exact: bool
+    cache_dir: Path
+    backend: Backend = "auto"
+    dtype: Dtype = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,7 @@ class Ready:
 
     slots: int
     step_s: float
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Curve, ...]
 
 
 @dataclass(frozen=True, slots=True)
