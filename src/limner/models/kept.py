@@ -36,7 +36,7 @@ class Kept:
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = folder
 
-    def folder(self, files: Iterable[Path], make: Callable[[Path], None]) -> Path:
+    def folder(self, files: Iterable[Path], make: Callable[[Path], object]) -> Path:
         """The folder that belongs to the contents of `files`; `make` fills it where there is none."""
         found = self._folder / identity(files)
         if not found.exists():

@@ -1,0 +1,280 @@
+"""The same networks by OpenVINO: the same answers, whoever is beside a row, and quicker starts."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from limner.diffusion.samplers import sampler_table
+from limner.errors import ModelUnusable
+from limner.models import kept, modules
+from limner.models.catalog import STARTER, open_model
+from limner.models.precision import Course, Walker, judge, psnr_db
+from limner.models.stable_diffusion import StableDiffusion
+from limner.params import Sampler, Schedule
+from tests import tiny
+
+openvino_networks = pytest.importorskip("limner.models.openvino_networks")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tiny.TinyModel(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> StableDiffusion:
+    return StableDiffusion(folder, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path, cache_dir: Path) -> StableDiffusion:
+    return StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+
+
+@pytest.fixture
+def hidden_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "limner.models.openvino_networks")
+
+
+def inputs_of(
+    model: StableDiffusion, rows: int, height: int = 8, width: int = 8, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    latents = torch.randn((rows, 4, height, width), generator=random)
+    timesteps = torch.randint(1, 999, (rows,), generator=random).float()
+    embeds = torch.stack([model.encode(f"a red house {row}") for row in range(rows)])
+    return latents, timesteps, embeds, torch.ones(rows)
+
+
+def test_every_network_answers_as_it_does_in_torch(
+    model: StableDiffusion, reference: StableDiffusion
+) -> None:
+    assert (model.backend, reference.backend) == ("openvino", "torch")
+    torch.testing.assert_close(model.encode("a cat"), reference.encode("a cat"), rtol=1e-4, atol=1e-4)
+    for rows, height, width in ((1, 8, 8), (3, 5, 9)):
+        inputs = inputs_of(reference, rows, height, width)
+        expected = reference.predict(*inputs)
+        assert expected.std() > 0.1
+        torch.testing.assert_close(model.predict(*inputs), expected, rtol=1e-3, atol=1e-4)
+        levels = model.decode(inputs[0][0]).int() - reference.decode(inputs[0][0]).int()
+        assert levels.abs().max() <= 1
+
+
+def test_a_row_is_the_same_to_the_bit_whoever_is_beside_it(
+    model: StableDiffusion, folder: Path, cache_dir: Path
+) -> None:
+    fast = StableDiffusion(folder, dtype="bfloat16", backend="openvino", threads=1, cache_dir=cache_dir)
+    for loaded in (model, fast):
+        mine = inputs_of(model, 1, seed=1)
+        answers = []
+        for place, crowd in enumerate((2, 3, 4, 5)):
+            inputs = inputs_of(model, 4, seed=crowd)
+            for tensor, row in zip(inputs, mine, strict=True):
+                tensor[place] = row[0]
+            answers.append(loaded.predict(*inputs)[place])
+        assert all(torch.equal(answer, answers[0]) for answer in answers), loaded.dtype
+        alone = loaded.predict(*mine)[0]
+        if loaded.dtype == torch.float32:
+            torch.testing.assert_close(alone, answers[0], rtol=1e-4, atol=1e-4)
+    assert not torch.equal(alone, model.predict(*mine)[0]), "bfloat16 must not be float32 under another name"
+
+
+def test_a_second_start_converts_nothing_and_answers_the_same_to_the_bit(
+    model: StableDiffusion, folder: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = inputs_of(model, 1)
+    first = model.predict(*inputs)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network was loaded by torch")
+
+    monkeypatch.setattr(modules, "load", refuse)
+    monkeypatch.setattr(modules, "load_decoder", refuse)
+    again = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    assert torch.equal(again.predict(*inputs), first)
+    assert torch.equal(again.preview(inputs[0][0]), model.preview(inputs[0][0]))
+
+
+def test_other_weights_are_converted_anew(
+    model: StableDiffusion, cache_dir: Path, tmp_path: Path, folder: Path
+) -> None:
+    other = tiny.save(tiny.TinyModel(), tmp_path / "other")
+    denoiser = modules.load("unet", other, torch.float32)
+    assert isinstance(denoiser, modules.Denoiser)
+    with torch.no_grad():
+        next(denoiser.parameters()).add_(0.5)
+    denoiser.unet.save_pretrained(other / "unet")
+    changed = StableDiffusion(other, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    inputs = inputs_of(model, 1)
+    assert not torch.allclose(changed.predict(*inputs), model.predict(*inputs), atol=1e-3)
+
+
+def test_a_picture_can_be_decoded_while_the_next_step_runs(model: StableDiffusion) -> None:
+    inputs = inputs_of(model, 4)
+    expected, pixels = model.predict(*inputs), model.decode(inputs[0][0])
+    wrong: list[str] = []
+
+    def decode() -> None:
+        wrong.extend("pixels" for _ in range(20) if not torch.equal(model.decode(inputs[0][0]), pixels))
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    wrong.extend("rows" for _ in range(20) if not torch.equal(model.predict(*inputs), expected))
+    thread.join()
+    assert not wrong
+
+
+@pytest.mark.usefixtures("hidden_openvino")
+def test_without_openvino_torch_paints_and_the_log_says_what_would_be_faster(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        model = StableDiffusion(folder, dtype="float32", backend="auto")
+    assert model.backend == "torch"
+    assert "pip install 'limner[openvino]'" in caplog.text
+    with pytest.raises(ModelUnusable, match=r"--backend openvino.*limner\[openvino\]"):
+        StableDiffusion(folder, backend="openvino")
+
+
+@pytest.mark.parametrize("broken", ["convert", "compile"])
+def test_what_openvino_cannot_run_is_left_to_torch_and_the_log_says_so(
+    broken: str,
+    folder: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    reference: StableDiffusion,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Check failed at somewhere.cpp:1\nno such operation")
+
+    if broken == "convert":
+        monkeypatch.setattr(openvino_networks, "convert", fail)
+        cache_dir = tmp_path / "empty"
+    else:
+        monkeypatch.setattr(openvino_networks.OpenVinoNetwork, "_compile", fail)
+    model = StableDiffusion(folder, dtype="float32", backend="auto", cache_dir=cache_dir)
+    inputs = inputs_of(reference, 2)
+    torch.testing.assert_close(model.predict(*inputs), reference.predict(*inputs))
+    assert torch.equal(model.decode(inputs[0][0]), reference.decode(inputs[0][0]))
+    assert "PyTorch runs it: no such operation" in caplog.text
+
+
+def test_openvino_is_given_nothing_to_report_home_with() -> None:
+    code = (
+        "import sys, limner.models.openvino_networks, openvino.tools.ovc.telemetry_utils as told; "
+        "print(sys.modules['openvino_telemetry'], told.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "openvino.tools.ovc.telemetry_stub"]
+
+
+def course_of(model: StableDiffusion, prompt: str, steps: int) -> Course:
+    shape = model.latent_shape(256, 256)
+    return Course(
+        latents=torch.randn(
+            (shape.channels, shape.height, shape.width), generator=torch.Generator().manual_seed(3)
+        ),
+        embeds=torch.stack([model.encode(""), model.encode(prompt)]),
+        condition=None,
+        guidance=4.0,
+        table=sampler_table(model.noise, Sampler.DDIM, Schedule.PLAIN, steps),
+    )
+
+
+def predict(model: StableDiffusion, *inputs: torch.Tensor) -> torch.Tensor:
+    latents, timesteps, embeds = inputs
+    return model.predict(latents, timesteps, embeds, torch.ones(2))
+
+
+def decode(model: StableDiffusion, *inputs: torch.Tensor) -> torch.Tensor:
+    return model.decode(inputs[0][0])[None] / 127.5 - 1
+
+
+def test_the_starters_picture_is_that_of_torch_in_both_precisions(cache_dir: Path) -> None:
+    folder = open_model(STARTER).folder
+    course = course_of(StableDiffusion(folder, dtype="float32"), "a red house at night", 6)
+    pictures = {}
+    for backend, dtype in (("torch", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")):
+        model = StableDiffusion(folder, dtype=dtype, backend=backend, cache_dir=cache_dir)  # type: ignore[arg-type]
+
+        walker = Walker(course, partial(predict, model), partial(decode, model))
+        for step in range(6):
+            walker.step(step)
+        pictures[backend, dtype] = walker.picture()
+    plain = pictures["torch", "float32"]
+    assert plain.std() > 20, "a flat picture would prove nothing"
+    assert (pictures["openvino", "float32"] - plain).abs().max() <= 2
+    assert psnr_db(pictures["openvino", "bfloat16"], plain) >= 40
+
+
+@pytest.mark.parametrize(
+    ("error", "pause_s", "chosen"),
+    [(1e-4, 0.0, "bfloat16"), (0.2, 0.0, "float32"), (float("nan"), 0.0, "float32"), (0.0, 0.006, "float32")],
+    ids=["faster and as good", "faster and worse", "not numbers", "as good and slower"],
+)
+def test_a_precision_is_taken_when_it_is_faster_and_the_picture_is_as_good(
+    reference: StableDiffusion, error: float, pause_s: float, chosen: str
+) -> None:
+    def load(part: str, dtype: torch.dtype) -> object:
+        exact = dtype == torch.float32
+
+        def network(*inputs: torch.Tensor) -> torch.Tensor:
+            threading.Event().wait(0.005 if exact else pause_s)
+            answer = (
+                inputs[0].mean(1, keepdim=True).expand(-1, 3, -1, -1) if part == "vae" else 0.1 * inputs[0]
+            )
+            return answer.tanh() + (0.0 if exact else error)
+
+        return network
+
+    told = judge(course_of(reference, "a house", 4), (torch.float32, torch.bfloat16), load)  # type: ignore[arg-type]
+    assert told["dtype"] == chosen, told
+
+
+def test_the_choice_of_a_precision_is_remembered(
+    folder: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = StableDiffusion(folder, backend="openvino", threads=1, cache_dir=cache_dir)
+    monkeypatch.setattr("limner.models.stable_diffusion.judge", None)
+    assert StableDiffusion(folder, backend="openvino", threads=1, cache_dir=cache_dir).dtype == first.dtype
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_done_without(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    keeping = kept.Kept(tmp_path / "file" / "cache")
+    made = keeping.folder([folder / "model_index.json"], lambda f: f.joinpath("made").touch())
+    assert (made / "made").exists()
+    assert "give another --cache-dir" in caplog.text
+
+
+def test_what_was_not_used_for_longest_is_dropped_first(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping = kept.Kept(tmp_path / "cache")
+    files = [folder / part / "config.json" for part in ("unet", "vae", "text_encoder")]
+    made = [
+        keeping.folder([file], lambda f: f.joinpath("made").write_bytes(b"0" * 1000)) for file in files[:2]
+    ]
+    monkeypatch.setattr(kept, "MAX_BYTES", 1500)
+    keeping.folder(files[:1], lambda f: None)  # used again
+    keeping.folder(files[2:], lambda f: None)
+    assert [one.exists() for one in made] == [True, False]
