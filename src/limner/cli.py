@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from limner.store.job import NewImage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-GENERATION_SETTINGS = ("model", "device", "threads", "data_dir", "log_level")
+GENERATION_SETTINGS = (
+    "model",
+    "device",
+    "backend",
+    "dtype",
+    "threads",
+    "exact",
+    "data_dir",
+    "cache_dir",
+    "log_level",
+)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -40,11 +50,12 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             field = Settings.model_fields[name]
             shown = field.get_default(call_default_factory=True, validated_data={})
             default = ", ".join(shown) if isinstance(shown, tuple) else shown
+            flag = f"--{name.replace('_', '-')}"
+            if field.annotation is bool:
+                command = click.option(flag, is_flag=True, default=None, help=field.description)(command)
+                continue
             command = click.option(
-                f"--{name.replace('_', '-')}",
-                multiple=name == "model",
-                help=f"{field.description}  [{default}]",
-                metavar="X",
+                flag, multiple=name == "model", help=f"{field.description}  [{default}]", metavar="X"
             )(command)
         return command
 
@@ -78,7 +89,11 @@ def engine_from(settings: Settings) -> LocalEngine:
     return LocalEngine(
         open_models(settings.model),
         device=settings.device,
+        backend=settings.backend,
+        dtype=settings.dtype,
         threads=settings.threads,
+        exact=settings.exact,
+        cache_dir=settings.cache_dir,
         log_level=settings.log_level,
     )
 

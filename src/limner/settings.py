@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -26,11 +26,24 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("limner", appauthor=False),
         description="Folder of the record and the pictures",
     )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("limner", appauthor=False),
+        description="Folder of what can be made again: converted models, measurements",
+    )
     model: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)] = Field(
         ("starter",), description="Model: starter, a diffusers folder or a hub id; repeat for several"
     )
     prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the models run")
+    backend: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="What computes on a processor: auto takes OpenVINO where it is installed"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision: auto takes a faster one where the picture stays the same"
+    )
     threads: int = Field(0, ge=0, description="Processor threads of the engine; 0: all")
+    exact: bool = Field(
+        False, description="The same picture to the bit whoever is beside it: batches of one size only"
+    )
     max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
