@@ -19,7 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("bench")
     model = tiny.save(tiny.TinyModel(cards={"num_inference_steps": 6}), folder / "model")
     ended = limner(
-        *("bench", "--quick", "--seconds", "1.5", "--clients", "4", "--asks", "2", "--load", "1"),
+        *("bench", "--quick", "--seconds", "2", "--clients", "4", "--load", "1"),
         *("--long-steps", "8", "10", "--model", str(model), "-o", str(folder / "out")),
     )
     assert ended.returncode == 0, ended.stderr
@@ -47,9 +47,9 @@ def test_bench_compares_limner_with_plain_loops_on_the_same_weights(found: Any) 
     assert {"limner", "diffusers float32"} <= found["alone"]["seconds"].keys()
     assert all(seconds > 0 for seconds in found["alone"]["seconds"].values())
     rates = found["burst"]["images_s"]
-    assert {"limner", "limner whole batches", "limner one by one", "diffusers float32"} <= rates.keys()
+    assert {"limner", "limner whole batches", "diffusers float32"} <= rates.keys()
     assert all(rate > 0 for rate in rates.values())
-    assert found["burst"]["rows_per_step"]["limner"] > found["burst"]["rows_per_step"]["limner one by one"]
+    assert found["burst"]["rows_per_step"]["limner"] > 2, "guidance makes two rows of one picture"
     by_what = {figure["what"]: figure["value"] for figure in found["figures"]}
     against = by_what["4 at once, against diffusers' float32 default"]
     assert against == pytest.approx(rates["limner"] / rates["diffusers float32"])
@@ -63,10 +63,10 @@ def test_bench_measures_arrivals_and_the_light_person(found: Any) -> None:
     assert len(asked) == 1, "every way gets the same arrivals"
     for way in load["ways"].values():
         assert way["waited"]["p50_s"] <= way["waited"]["p95_s"] <= way["waited"]["p99_s"]
-    for beside, through in zip(found["beside"], ("engine", "server"), strict=True):
-        assert beside["through"] == through
-        assert 1 <= beside["asks"] <= 2
-        assert beside["p95_ratio"] == pytest.approx(beside["beside"]["p95_s"] / beside["alone"]["p95_s"])
+    (beside,) = found["beside"]
+    assert beside["through"] == "server"
+    assert 1 <= beside["asks"] <= 2
+    assert beside["p95_ratio"] == pytest.approx(beside["beside"]["p95_s"] / beside["alone"]["p95_s"])
 
 
 def test_bench_prints_tables_and_draws(run: tuple[str, Path]) -> None:

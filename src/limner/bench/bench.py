@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
@@ -80,6 +80,7 @@ class _Bench:
         )
         self._plain = Plain(asked.model.folder, asked.device, asked.threads)
         self._ways: dict[str, Way] = {}
+        self._stages: dict[str, float] = {}
         self._solo_s: Callable[[int], float] = float
 
     async def stop(self) -> None:
@@ -108,6 +109,7 @@ class _Bench:
             self._asked.command,
             began.isoformat(timespec="seconds"),
             round(time.monotonic() - clock, 1),
+            self._stages,
             this_machine(),
             self._subject(),
             self._plan,
@@ -141,10 +143,10 @@ class _Bench:
     async def _warm_up(self) -> None:
         """What only the first picture costs; and which plain settings are worth more than a look."""
         took: dict[str, float] = {}
-        for setting in SETTINGS:
+        for setting in SETTINGS if self._plan.all_ways else (FLOAT32, SETTINGS[-1]):
             for _ in range(2):
                 took[setting] = await self._time(PlainLoop(self._plain, setting), 2)
-        usable = [setting for setting in SETTINGS if took[setting] <= HOPELESS * took[FLOAT32]]
+        usable = [setting for setting, s in took.items() if s <= HOPELESS * took[FLOAT32]]
         self._ways = {f"{DIFFUSERS}{setting}": PlainLoop(self._plain, setting) for setting in usable}
         most = max(1, self._engine.health().slots)
         self._ways |= {
@@ -181,11 +183,12 @@ class _Bench:
         default = f"{DIFFUSERS}{FLOAT32}"
         bfloat16 = [way for way in alone.seconds if way.startswith(f"{DIFFUSERS}{BFLOAT16}")]
         best = [min(bfloat16, key=lambda way: alone.seconds[way])] if bfloat16 else []
-        rates: dict[str, list[float]] = {way: [] for way in (STEP, WHOLE, ONE, default, *best)}
+        one = [ONE] if self._plan.all_ways else []
+        rates: dict[str, list[float]] = {way: [] for way in (STEP, WHOLE, *one, default, *best)}
         rows: dict[str, float | None] = {}
         for _ in range(self._plan.rounds):
             for way in rates:
-                found = await self._at_once(way, alone.seconds.get(way))
+                found = await self._at_once(way, alone.seconds.get(way, alone.seconds[STEP]))
                 rates[way].append(found.images_s)
                 rows[way] = found.rows_per_step
         images_s = {way: statistics.median(found) for way, found in rates.items()}
@@ -196,35 +199,32 @@ class _Bench:
         rows_s = curve.most_rows / curve.step_s(curve.most_rows)
         return rows_s / (self._model.num_inference_steps * (2 if self._model.guidance_scale > 1 else 1))
 
-    async def _at_once(self, way: str, alone_s: float | None) -> Figures:
+    async def _at_once(self, way: str, alone_s: float) -> Figures:
         """A way that goes one by one makes as many as fit in the time, because more tell no more."""
         clients = self._plan.clients
-        if alone_s is not None and way != STEP:
-            clients = min(clients, max(LEAST_OF_SLOW, round(self._plan.seconds / alone_s)))
-        elif way == ONE:
-            alone_s = self._solo_s(self._model.num_inference_steps)
-            clients = min(clients, max(LEAST_OF_SLOW, round(self._plan.seconds / alone_s)))
+        if way not in (STEP, WHOLE):
+            clients = min(clients, max(LEAST_OF_SLOW, round(self._plan.seconds / 2 / alone_s)))
         arrivals = [Arrival(0.0, self._work.request(f"person {n}")) for n in range(clients)]
         return await self._measure(way, arrivals, 3600.0)
 
     async def _load(self, times_serial: float, rate: float, burst: Burst) -> Load:
-        ways = [
-            way for way in burst.images_s if self._plan.all_ways or way not in (ONE, f"{DIFFUSERS}{FLOAT32}")
-        ]
+        ways = [way for way in burst.images_s if self._plan.all_ways or way != f"{DIFFUSERS}{FLOAT32}"]
+        # Who comes last needs his time even where nobody else is there.
+        patience_s = self._plan.seconds / 2 + self._solo_s(self._work.long_steps[1])
         found = {}
         for way in ways:
             arrivals = self._work.poisson(rate, self._plan.seconds)
-            found[way] = await self._measure(way, arrivals, self._plan.seconds / 2)
+            found[way] = await self._measure(way, arrivals, patience_s)
         return Load(times_serial, rate, found)
 
     async def _beside(self) -> list[Beside]:
         with tempfile.TemporaryDirectory(prefix="limner-bench-") as folder:
             async with whole_server(self._engine, Path(folder)) as server:
+                ways: dict[Literal["engine", "server"], Way] = {"engine": self._ways[STEP], "server": server}
                 return [
-                    await light_beside_heavy(
-                        "engine", self._ways[STEP], self._engine, self._work, self._plan
-                    ),
-                    await light_beside_heavy("server", server, self._engine, self._work, self._plan),
+                    await light_beside_heavy(through, way, self._engine, self._work, self._plan)
+                    for through, way in ways.items()
+                    if self._plan.all_ways or through == "server"
                 ]
 
     # What stages are made of.
@@ -245,6 +245,8 @@ class _Bench:
 
     async def _stage(self, name: str, work: Coroutine[Any, Any, Found]) -> Found:
         self._bar.set_description(name)
+        began = time.monotonic()
         found = await work
+        self._stages[name] = round(time.monotonic() - began, 1)
         self._bar.update()
         return found

@@ -17,6 +17,7 @@ from limner.process.child import Inbox, Send
 def main(start: PlainStart, inbox: Inbox, send: Send) -> None:
     """The entry for `SupervisedProcess`."""
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity_error()
     if start.threads:
@@ -59,7 +60,7 @@ class Plain:
 
     def _load(self, dtype: str) -> Any:
         pipeline = self._pipeline_class.from_pretrained(
-            self._folder, torch_dtype=getattr(torch, dtype), low_cpu_mem_usage=False, use_safetensors=True
+            self._folder, dtype=getattr(torch, dtype), low_cpu_mem_usage=False, use_safetensors=True
         ).to(self._device)
         pipeline.set_progress_bar_config(disable=True)
         self._pipelines[dtype] = pipeline

@@ -13,7 +13,8 @@ class Plan:
 
     `clients` ask at once in the burst; `asks` are made by the light person, with and without the heavy one;
     what is timed alone and in bursts is repeated `rounds` times. Requests of `short_steps` and of
-    `long_steps` (from, to) are mixed; None: by the model. `all_ways`: every control under load, too.
+    `long_steps` (from, to) are mixed; None: by the model. `all_ways`: every control everywhere,
+    and the light person through the engine alone, too.
     """
 
     loads: tuple[float, ...] = (0.7, 1.3)
@@ -30,9 +31,8 @@ class Plan:
 
     def quick(self) -> Plan:
         """The same in a fraction of the time: to see whether all works, not for figures to show."""
-        return replace(
-            self, loads=self.loads[-1:], seconds=self.seconds / 3, rounds=1, asks=3, all_ways=False
-        )
+        short = replace(self, loads=self.loads[-1:], seconds=self.seconds / 4)
+        return replace(short, rounds=1, asks=2, all_ways=False)
 
     def for_model(self, model: ModelInfo) -> Plan:
         """With the steps filled in: 4, and 20 to 50; a model for few: its own, and 2 to 4 times those."""

@@ -122,6 +122,7 @@ class Report:
     command: str
     began: str
     took_s: float
+    stages_s: dict[str, float]
     machine: Machine
     subject: Subject
     plan: Plan

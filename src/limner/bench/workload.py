@@ -14,6 +14,7 @@ HEAVY = "heavy"
 LIGHT_PEOPLE = 4
 HEAVY_SHARE = 0.5
 LONG_SHARE = 0.5
+LEAST_ARRIVALS = 5
 PROMPTS = ("a red house at night", "a blue sailboat on the sea", "a green tree in the snow", "a yellow car")
 
 
@@ -49,11 +50,11 @@ class Workload:
         return ImageRequest(f"bench-{number}", person, params, params.seed, previews)
 
     def poisson(self, rate: float, seconds: float) -> list[Arrival]:
-        """Arrivals at `rate` a second, the same for every way that is measured; at least one."""
+        """Arrivals at `rate` a second, the same for every way that is measured; a few at least."""
         dice = random.Random(self._plan.seed)  # noqa: S311
         arrivals: list[Arrival] = []
         at_s = 0.0
-        while at_s < seconds or not arrivals:
+        while at_s < seconds or len(arrivals) < LEAST_ARRIVALS:
             light = f"light {dice.randrange(LIGHT_PEOPLE)}"
             person = HEAVY if dice.random() < HEAVY_SHARE else light
             long = dice.randint(*self.long_steps)
