@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,6 +52,22 @@ async def test_a_late_person_does_not_wait_behind_a_bulk_one(tmp_path: Path) -> 
         engine.unhealthy = None
         assert await finished(service, "late", late.job.id) is Status.SUCCEEDED
         assert [request.person for request in engine.asked].index("late") <= 2
+    store.close()
+
+
+async def test_a_newcomer_is_painted_at_once_when_another_person_fills_every_slot(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    engine = EngineDouble(step_s=0.02, slots=2)
+    async with running(store, engine) as service:
+        for _ in range(6):
+            await service.submit("bulk", asked(steps=150))
+        while engine.most_at_once < 2:
+            await asyncio.sleep(0.01)
+        for person in ("ann", "ben"):
+            made = [await service.submit(person, asked()) for _ in range(2)]
+            assert await finished(service, person, made[1].job.id) is Status.SUCCEEDED
+        assert Counter(request.person for request in engine.asked) == {"bulk": 2, "ann": 2, "ben": 2}
+        assert engine.most_at_once == 3
     store.close()
 
 
@@ -156,7 +173,7 @@ async def test_a_job_that_comes_while_the_queue_is_found_empty_is_seen(
             return found
 
         monkeypatch.setattr(store.queue, "claim", overtaken)
-        service._dispatcher.submitted(0.0)
+        service._dispatcher.submitted(0.0, "ann")
         while not made:
             await asyncio.sleep(0.01)
         assert await finished(service, "ben", made[0].job.id) is Status.SUCCEEDED

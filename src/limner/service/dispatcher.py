@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ from limner.store.queue import Queue
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 3
+# Pictures under way at most, in slots, when each beyond the first full house is somebody's only one.
+NEWCOMERS = 4
 PREVIEW_PAUSE_S = 0.25
 MAX_PREVIEW_BYTES = 6_000  # 8 kB as a data URL
 _POLL_S = 0.25
@@ -62,6 +64,7 @@ class Dispatcher:
         self._works: dict[str, Work] = {}
         self._wake = asyncio.Event()
         self._queued_from = -math.inf  # no queued job has a lower tag than this
+        self._newcomers = True  # somebody with nothing in the engine may wait
         self._claiming = False
         self._dropped: set[str] = set()
         self._painting: set[asyncio.Task[None]] = set()
@@ -83,9 +86,10 @@ class Dispatcher:
             for task in late:
                 task.cancel()
 
-    def submitted(self, tag: float) -> None:
+    def submitted(self, tag: float, person: str) -> None:
         """A job was queued."""
         self._queued_from = min(self._queued_from, tag)
+        self._newcomers |= person not in self._painted_people()
         self._wake.set()
 
     async def drop(self, job_id: str) -> None:
@@ -135,6 +139,30 @@ class Dispatcher:
             if work is None:
                 return
             self._begin(work)
+        await self._welcome()
+
+    async def _welcome(self) -> None:
+        """The engine shares its time between people: one who has nothing in it need not wait for a slot."""
+        while self._newcomers and self._has_space():
+            self._newcomers = False  # before looking: who comes meanwhile must be seen
+            held = self._of_newcomers()
+            if not held:
+                await self._take(1, math.inf, self._painted_people())
+                held = self._of_newcomers()
+            if held:
+                self._newcomers = True
+                self._begin(min(held, key=lambda work: work.tag))
+
+    def _has_space(self) -> bool:
+        health = self._engine.health()
+        return health.state == "ready" and len(self._painting) + len(self._saving) < NEWCOMERS * health.slots
+
+    def _of_newcomers(self) -> list[Work]:
+        people = self._painted_people()
+        return [work for work in self._works.values() if work.waiting and work.job.person not in people]
+
+    def _painted_people(self) -> set[str]:
+        return {work.job.person for work in self._works.values() if work.requests}
 
     def _room(self) -> int:
         health = self._engine.health()
@@ -150,18 +178,24 @@ class Dispatcher:
         known = self._queued_from
         if known >= below:
             return
-        self._claiming = True
         self._queued_from = math.inf  # before looking: what is submitted meanwhile must be seen
         try:
-            claimed = await run_sync(self._queue.claim, room, below)
+            claimed = await self._take(room, below)
             # They come in order: behind a full room waits what comes later than all of them.
             full = sum(job.params.num_images for job in claimed) >= room
             known = claimed[-1].tag if full else below
+        finally:
+            self._queued_from = min(self._queued_from, known)
+
+    async def _take(self, room: int, below: float, but: Collection[str] = ()) -> list[Job]:
+        self._claiming = True
+        try:
+            claimed = await run_sync(self._queue.claim, room, below, but)
             for job in claimed:
                 if job.id not in self._dropped:
                     self._works[job.id] = Work(job, job.missing())
+            return claimed
         finally:
-            self._queued_from = min(self._queued_from, known)
             self._claiming = False
             self._dropped.clear()
 
@@ -180,6 +214,7 @@ class Dispatcher:
 
         def done(task: asyncio.Task[None]) -> None:
             group.discard(task)
+            self._newcomers |= self._room() <= 0
             self._wake.set()
             if not task.cancelled() and task.exception() is not None:
                 log.error("a picture was lost", exc_info=task.exception())

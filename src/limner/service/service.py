@@ -102,7 +102,7 @@ class Service:
             view = await self._seen(queue, person, params)
             tag = view.job.tag
         finally:
-            self._dispatcher.submitted(tag)  # whatever else failed, it may have been queued
+            self._dispatcher.submitted(tag, person)  # whatever else failed, it may have been queued
         return view
 
     async def view(self, person: str, job_id: str) -> View:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, tuple_, update
@@ -49,6 +49,7 @@ _NEXT = (
     .order_by(jobs.c.tag, jobs.c.number)
     .limit(bindparam("room"))
 )
+_NEXT_OF_OTHERS = _NEXT.where(jobs.c.person.not_in(bindparam("but", expanding=True)))
 _TAKE = (
     update(jobs)
     .where(jobs.c.number.in_(bindparam("numbers", expanding=True)))
@@ -102,12 +103,12 @@ class Queue:
         with self._database.read() as connection:
             return _replayed(connection, person, ticket)
 
-    def claim(self, room: int, below: float = math.inf) -> list[Job]:
+    def claim(self, room: int, below: float = math.inf, but: Collection[str] = ()) -> list[Job]:
         """Take the next jobs with a tag under `below` in fair order until their pictures fill `room`.
 
-        They run now.
+        They run now. `but`: people who are left out.
         """
-        return self._database.write(_claimed, room, below)
+        return self._database.write(_claimed, room, below, but)
 
     def add_image(self, job: Job, new: NewImage) -> Job | None:
         """Commit a picture; with its last one the job has succeeded. The files are there before the row.
@@ -163,9 +164,13 @@ def _submitted(
     return rows.new_job(key.number, params, values)
 
 
-def _claimed(connection: Connection, room: int, below: float) -> list[Job]:
+def _claimed(connection: Connection, room: int, below: float, but: Collection[str]) -> list[Job]:
     chosen = []
-    found = connection.execute(_NEXT, {"below": below, "room": room}).all()
+    limits: dict[str, object] = {"below": below, "room": room}
+    if but:
+        found = connection.execute(_NEXT_OF_OTHERS, limits | {"but": sorted(but)}).all()
+    else:
+        found = connection.execute(_NEXT, limits).all()
     for job in rows.loaded(connection, found):
         if room > 0:
             chosen.append(job)
