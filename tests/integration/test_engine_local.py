@@ -205,9 +205,10 @@ async def test_a_second_start_remembers_what_the_first_measured_and_counts_begin
 
 async def test_a_model_that_cannot_be_loaded_is_told_with_the_reason(tmp_path: Path) -> None:
     folder = tiny.save(tiny.TinyModel(), tmp_path / "broken")
+    opened = open_models([str(folder)])
     config = folder / "scheduler" / "scheduler_config.json"
     config.write_text(config.read_text().replace("scaled_linear", "sigmoid"))
-    broken = LocalEngine(open_models([str(folder)]), device="cpu", threads=1, cache_dir=tmp_path)
+    broken = LocalEngine(opened, device="cpu", threads=1, cache_dir=tmp_path)
     await broken.start()
     waiting = asyncio.create_task(events_of(broken, asked(broken, "waiting")))
     await until(broken, "failed")

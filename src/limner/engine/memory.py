@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 
-class OutOfMemory(Exception):
+class OutOfMemory(MemoryError):
     """The device has no room for this."""
 
 

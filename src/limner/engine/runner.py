@@ -14,6 +14,7 @@ from limner.engine.decoder import Undecoded
 from limner.engine.measure import Remembered, measure
 from limner.engine.memory import told_as_memory
 from limner.engine.request import Group, RunningRequest
+from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
 from limner.models.stable_diffusion import StableDiffusion
 
@@ -56,18 +57,19 @@ class Runner:
     def warm_up(self, name: str, width: int, height: int, remembered: Remembered, key: str) -> Curve:
         """Measure the model at its native size, or remember what was measured under `key`."""
         group = Group(name, self._models[name].latent_shape(width, height))
-        known = remembered.get(key)
-        if self._exact:
-            known = measure(lambda rows: self._rehearse(group, rows), (self._exact,))
-        elif known is None:
-            known = measure(lambda rows: self._rehearse(group, rows))
-            remembered.put(key, known)
-        else:
-            for rows in BUCKETS[:2]:
+        known = None if self._exact else remembered.get(key)
+        if known is not None:
+            # What is compiled for each size is loaded now, not in somebody's step.
+            for rows in (rows for rows, seconds in known.items() if rows <= 2 or seconds < LONG_STEP_S):
                 self._rehearse(group, rows)
-        curve = Curve(name, known, limit=self._exact or BUCKETS[-1])
-        self._native[name] = group.shape.height * group.shape.width, curve
+        else:
+            sizes = (self._exact,) if self._exact else BUCKETS
+            known = measure(lambda rows: self._rehearse(group, rows), sizes)
+            if not self._exact:
+                remembered.put(key, known)
+        self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
+        curve = self.curve(group)
         shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
@@ -99,7 +101,7 @@ class Runner:
         if group not in self._curves:
             positions = group.shape.height * group.shape.width
             native, curve = self._native.get(group.model, (positions, Curve(group.model, UNMEASURED)))
-            limit = min(curve.limit, self._limits.get(group, curve.limit))
+            limit = min(self._exact or BUCKETS[-1], self._limits.get(group, BUCKETS[-1]))
             self._curves[group] = replace(curve, work=positions / native, limit=limit)
         return self._curves[group]
 
