@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,12 +13,14 @@ import pytest
 from tests import tiny
 from tests.acceptance.test_serve import limner
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What it printed, and the folder it wrote into."""
     folder = tmp_path_factory.mktemp("bench")
-    model = tiny.save(tiny.TinyModel(cards={"num_inference_steps": 6}), folder / "model")
+    model = tiny.save(tiny.TinyModel(cards={"defaults": {"num_inference_steps": 6}}), folder / "model")
     ended = limner(
         *("bench", "--quick", "--seconds", "2", "--clients", "4", "--load", "1"),
         *("--long-steps", "8", "10", "--model", str(model), "-o", str(folder / "out")),
@@ -41,6 +44,16 @@ def test_bench_says_what_was_measured_where_and_how(found: Any) -> None:
     assert (found["subject"]["steps"], found["subject"]["long_steps"]) == (6, [8, 10])
     assert found["curve"][0]["rows"] == 1
     assert all(point["step_s"] > 0 for point in found["curve"])
+
+
+def test_every_field_of_the_file_is_documented(found: Any) -> None:
+    named = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
+    assert found.keys() <= named
+    for part in ("machine", "subject", "alone", "burst"):
+        assert found[part].keys() <= named
+    for part in ("loads", "beside", "figures"):
+        assert found[part][0].keys() - {"ways"} <= named
+    assert found["loads"][0]["ways"]["limner"].keys() <= named
 
 
 def test_bench_compares_limner_with_plain_loops_on_the_same_weights(found: Any) -> None:
