@@ -27,7 +27,7 @@ async def light_beside_heavy(
         asyncio.create_task(_again_and_again(way, work, plan, heavy)) for _ in range(plan.heavy_requests)
     ]
     try:
-        await asyncio.sleep(plan.seconds / 4)  # let them fill the engine
+        await _settled(heavy, plan.seconds)
         beside = await _ask(way, work, plan)
         after = engine.stats()
     finally:
@@ -49,6 +49,13 @@ async def light_beside_heavy(
         len(heavy),
         (after.rows - before.rows) / steps if steps > 0 else None,
     )
+
+
+async def _settled(heavy: list[Served], patience_s: float) -> None:
+    """Until the heavy person has everything full: his first picture came out, or this took too long."""
+    until = asyncio.get_running_loop().time() + patience_s
+    while not heavy and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(0.02)
 
 
 async def _ask(way: Way, work: Workload, plan: Plan) -> list[Served]:
