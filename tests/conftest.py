@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+# Real servers share what they convert, from run to run, and leave the person's own cache alone.
+os.environ.setdefault("LIMNER_CACHE_DIR", str(Path(tempfile.gettempdir()) / "limner-tests"))
 
 SKIPS_FAIL = os.environ.get("CI") == "true"
 
