@@ -54,6 +54,23 @@ def test_generation_with_prefer_wait_gives_a_picture(server: RunningServer) -> N
     assert len(picture.convert("RGB").getcolors(1 << 16) or range(1 << 16)) > 100
 
 
+def test_metrics_tell_of_the_engine_that_paints(server: RunningServer) -> None:
+    answer = httpx.post(
+        f"{server.url}/api/generations", json=PICTURE, headers={"Prefer": "wait=60"}, timeout=90
+    )
+    timings = answer.json()["timings"]
+    assert min(timings[phase] for phase in ("encode_s", "steps_s", "decode_s", "save_s")) > 0, timings
+    found = {}
+    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
+        name, _, value = line.rpartition(" ")
+        found[name] = value
+    assert float(found["limner_engine_steps_total"]) >= 8
+    assert float(found["limner_engine_rows_total"]) >= 8
+    assert float(found['limner_engine_curve_seconds{model="starter",rows="1"}']) > 0
+    assert float(found['limner_engine_state{state="ready"}']) == 1
+    assert float(found['limner_image_phase_seconds_count{phase="file"}']) >= 1
+
+
 def test_the_same_seed_makes_the_same_picture_alone_and_among_others(server: RunningServer) -> None:
     def submit(**values: object) -> str:
         answer = httpx.post(
