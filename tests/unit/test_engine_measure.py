@@ -9,65 +9,81 @@ from pathlib import Path
 import pytest
 
 from limner.engine.curve import Curve
-from limner.engine.measure import BUDGET_S, Remembered, measure
+from limner.engine.measure import BUDGET_S, Measured, Remembered, measure
 
 Step = Callable[[int], None]
 
 
 class Machine:
-    """Steps take `seconds`, the first of each size `first_s` more; there is memory for `room` rows."""
+    """Steps take `seconds`, the first of each size `first_s` more; there is memory for `room` rows.
 
-    def __init__(self, seconds: Mapping[int, float], first_s: float = 0.0, room: int = 16) -> None:
-        self.seconds, self.first_s, self.room = seconds, first_s, room
-        self.now = 0.0
+    `others`: for so many times as long others have the processor, in steps of 4 rows and more.
+    """
+
+    def __init__(
+        self, seconds: Mapping[int, float], first_s: float = 0.0, room: int = 16, others: float = 0.0
+    ) -> None:
+        self.seconds, self.first_s, self.room, self.others = seconds, first_s, room, others
+        self.now = self.processor = 0.0
         self.ran: list[int] = []
 
     def step(self, rows: int) -> None:
         if rows > self.room:
             raise MemoryError
-        self.now += self.seconds[rows] + (self.first_s if rows not in self.ran else 0.0)
+        took = self.seconds[rows] + (self.first_s if rows not in self.ran else 0.0)
+        self.now += took * (1 + self.others * (rows >= 4))
+        self.processor += took
         self.ran.append(rows)
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], dict[int, float]]:
-    def on(machine: Machine) -> dict[int, float]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Measured]:
+    def on(machine: Machine) -> Measured:
         monkeypatch.setattr("limner.engine.measure.time.perf_counter", lambda: machine.now)
+        monkeypatch.setattr("limner.engine.measure.time.process_time", lambda: machine.processor)
         return measure(machine.step)
 
     return on
 
 
 def test_a_small_model_is_measured_at_every_size_within_a_moment(
-    measured: Callable[[Machine], dict[int, float]],
+    measured: Callable[[Machine], Measured],
 ) -> None:
     seconds = {1: 0.012, 2: 0.02, 4: 0.034, 6: 0.046, 8: 0.056, 12: 0.08, 16: 0.1}
     machine = Machine(seconds, first_s=0.01)
-    assert measured(machine) == pytest.approx(seconds)
+    assert measured(machine).seconds == pytest.approx(seconds)
     assert machine.now < 2
 
 
-def test_measuring_ends_beyond_the_knee(measured: Callable[[Machine], dict[int, float]]) -> None:
+def test_measuring_ends_beyond_the_knee(measured: Callable[[Machine], Measured]) -> None:
     machine = Machine({1: 0.01, 2: 0.015, 4: 0.03, 6: 0.045, 8: 0.06, 12: 0.09, 16: 0.12})
-    found = measured(machine)
+    found = measured(machine).seconds
     assert list(found) == [1, 2, 4, 6]
     assert Curve("", found).knee == 2
 
 
 def test_a_large_model_is_measured_with_one_row_and_two(
-    measured: Callable[[Machine], dict[int, float]],
+    measured: Callable[[Machine], Measured],
 ) -> None:
     machine = Machine({1: 2.0, 2: 4.0, 4: 8.0}, first_s=3.0)
-    assert measured(machine) == pytest.approx({1: 2.0, 2: 4.0})
+    assert measured(machine).seconds == pytest.approx({1: 2.0, 2: 4.0})
     assert machine.ran == [1, 1, 2, 2]
     assert 2 * machine.seconds[1] > BUDGET_S
 
 
-def test_measuring_ends_where_memory_does(measured: Callable[[Machine], dict[int, float]]) -> None:
+def test_measuring_ends_where_memory_does(measured: Callable[[Machine], Measured]) -> None:
     seconds = {1: 0.01, 2: 0.011, 4: 0.012, 6: 0.013, 8: 0.014, 12: 0.015, 16: 0.016}
-    assert list(measured(Machine(seconds, room=5))) == [1, 2, 4]
+    assert list(measured(Machine(seconds, room=5)).seconds) == [1, 2, 4]
     with pytest.raises(MemoryError):
         measured(Machine(seconds, room=0))
+
+
+def test_others_on_the_processor_do_not_count(measured: Callable[[Machine], Measured]) -> None:
+    seconds = {1: 0.012, 2: 0.02, 4: 0.034, 6: 0.046, 8: 0.056, 12: 0.08, 16: 0.1}
+    found = measured(Machine(seconds, others=9.0))
+    assert found.seconds == pytest.approx(seconds)
+    assert found.disturbed
+    assert not measured(Machine(seconds, others=0.3)).disturbed
 
 
 def test_what_was_measured_is_remembered_and_a_spoilt_file_only_measured_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +18,69 @@ REPEATS = 3
 BUDGET_S = 1.5
 PREPARE_S = 30.0
 MISSES = 2
+DISTURBED = 1.5
 
 
-def measure(step: Callable[[int], None], sizes: Sequence[int] = BUCKETS) -> dict[int, float]:
-    """Seconds of `step(rows)` by batch size, the best of a few, up to just beyond the knee.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`seconds` of a step by batch size. `disturbed`: others kept the processor from it, so it is a guess."""
+
+    seconds: dict[int, float]
+    disturbed: bool = False
+
+
+def measure(step: Callable[[int], None], sizes: Sequence[int] = BUCKETS) -> Measured:
+    """The time of `step(rows)` by batch size, the best of a few, up to just beyond the knee.
 
     Ends early when memory is out, when `BUDGET_S` is spent on steps, or `PREPARE_S` on the first step of each
-    size, which may have much to prepare. One row and two are measured however long they take. Raises
-    `MemoryError` when there is not enough for one row.
+    size, which may have much to prepare. One row and two are measured however long they take. Where others
+    have the processor, its own time on it counts instead. Raises `MemoryError` when there is not enough for
+    one row.
     """
-    found: dict[int, float] = {}
+    found: dict[int, _Time] = {}
     spent_s = prepared_s = best = 0.0
     misses = 0
     for rows in sizes:
         if rows > 2 and (spent_s > BUDGET_S or prepared_s > PREPARE_S or misses == MISSES):
             break
         try:
-            prepared_s += _timed(step, rows)
+            prepared_s += _timed(step, rows).own_s
             times = [_timed(step, rows)]
-            while len(times) < REPEATS and spent_s + sum(times) < BUDGET_S:
+            while len(times) < REPEATS and spent_s + sum(t.own_s for t in times) < BUDGET_S:
                 times.append(_timed(step, rows))
         except MemoryError:
             if not found:
                 raise
             break
-        spent_s += sum(times)
-        found[rows] = min(times)
-        misses = misses + 1 if rows / found[rows] < GAIN * best else 0
-        best = max(best, rows / found[rows])
-    return found
+        spent_s += sum(t.own_s for t in times)
+        found[rows] = _Time(min(t.wall_s for t in times), min(t.processor_s for t in times))
+        rate = rows / found[rows].own_s
+        misses = misses + 1 if rate < GAIN * best else 0
+        best = max(best, rate)
+    if any(t.disturbed for t in found.values()):
+        return Measured({rows: t.processor_s for rows, t in found.items()}, disturbed=True)
+    return Measured({rows: t.wall_s for rows, t in found.items()})
 
 
-def _timed(step: Callable[[int], None], rows: int) -> float:
-    began = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class _Time:
+    wall_s: float
+    processor_s: float
+
+    @property
+    def disturbed(self) -> bool:
+        """At least one of its threads always has something to do."""
+        return self.wall_s > DISTURBED * self.processor_s
+
+    @property
+    def own_s(self) -> float:
+        return self.processor_s if self.disturbed else self.wall_s
+
+
+def _timed(step: Callable[[int], None], rows: int) -> _Time:
+    began, began_processor = time.perf_counter(), time.process_time()
     step(rows)
-    return time.perf_counter() - began
+    return _Time(time.perf_counter() - began, time.process_time() - began_processor)
 
 
 class Remembered:

@@ -64,8 +64,9 @@ class Runner:
                 self._rehearse(group, rows)
         else:
             sizes = (self._exact,) if self._exact else BUCKETS
-            known = measure(lambda rows: self._rehearse(group, rows), sizes)
-            if not self._exact:
+            measured = measure(lambda rows: self._rehearse(group, rows), sizes)
+            known = measured.seconds
+            if not self._exact and not measured.disturbed:
                 remembered.put(key, known)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
