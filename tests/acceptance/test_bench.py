@@ -95,5 +95,5 @@ def test_bench_prints_tables_and_draws(run: tuple[str, Path]) -> None:
         assert title in printed
     drawn = ElementTree.parse(folder / "bench.svg").getroot()
     words = " ".join("".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
-    assert "whole-request batches" in words
+    assert "whole batches" in words
     assert "A light person" in words

@@ -133,6 +133,11 @@ class _Bench:
         (curve,) = self._engine.stats().curves
         return curve
 
+    @property
+    def _rows(self) -> int:
+        """Of one picture in a step."""
+        return 2 if self._model.guidance_scale > 1 else 1
+
     # Stages, in their order.
 
     async def _start(self) -> None:
@@ -148,7 +153,7 @@ class _Bench:
                 took[setting] = await self._time(PlainLoop(self._plain, setting), 2)
         usable = [setting for setting, s in took.items() if s <= HOPELESS * took[FLOAT32]]
         self._ways = {f"{DIFFUSERS}{setting}": PlainLoop(self._plain, setting) for setting in usable}
-        most = max(1, self._engine.health().slots)
+        most = max(1, self._curve().most_rows // self._rows)
         self._ways |= {
             ONE: OneByOne(self._engine),
             WHOLE: WholeBatches(self._engine, most),
@@ -197,7 +202,7 @@ class _Bench:
     def _best_images_s(self) -> float:
         curve = self._curve()
         rows_s = curve.most_rows / curve.step_s(curve.most_rows)
-        return rows_s / (self._model.num_inference_steps * (2 if self._model.guidance_scale > 1 else 1))
+        return rows_s / (self._model.num_inference_steps * self._rows)
 
     async def _at_once(self, way: str, alone_s: float) -> Figures:
         """A way that goes one by one makes as many as fit in the time, because more tell no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from limner.errors import Unusable
 from limner.params import ModelInfo
 
 
@@ -28,6 +29,12 @@ class Plan:
     heavy_steps: int = 50
     seed: int = 0
     all_ways: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises `Unusable`."""
+        fewest, most = self.long_steps or (1, 1)
+        if fewest > most:
+            raise Unusable(f"--long-steps {fewest} {most}: the fewest come first; use {most} {fewest}")
 
     def quick(self) -> Plan:
         """The same in a fraction of the time: to see whether all works, not for figures to show."""

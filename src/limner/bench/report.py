@@ -19,13 +19,13 @@ DIFFUSERS = "diffusers "
 # How each way is called in tables and plots.
 NAMES = {
     STEP: "Limner",
-    WHOLE: "whole-request batches, Limner's kernels",
-    ONE: "one by one, Limner's kernels",
+    WHOLE: "its kernels, whole batches",
+    ONE: "its kernels, one by one",
 }
 
 
 def name_of(way: str) -> str:
-    return NAMES.get(way) or f"one by one, {way}"
+    return NAMES.get(way, way)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _load(load: Load) -> list[str]:
         "p99",
         "light p95",
         "heavy p95",
-        "preview p95",
+        "preview",
         "in 5×",
         "rows/step",
         "left",
