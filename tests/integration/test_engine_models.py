@@ -83,7 +83,7 @@ def test_a_flow_matching_model_paints_what_a_plain_loop_paints(folder: Path) -> 
     opened = open_model(str(folder))
     model = StableDiffusion(folder, dtype="float32")
     params = resolve(submission(prompt="a house", guidance_scale=1, num_inference_steps=6), (opened.info,), 3)
-    running = painted(model, params)
+    painted = latents_of(model, params)
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(told)
     scheduler.set_timesteps(6, mu=0.5 + 0.65 / 3840 * (8 * 8 - 256))
     latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(params.seed))
@@ -91,16 +91,16 @@ def test_a_flow_matching_model_paints_what_a_plain_loop_paints(folder: Path) -> 
         output = model.predict(latents, timestep[None], model.encode("a house")[None], torch.ones(1))
         latents = scheduler.step(output, timestep, latents).prev_sample
     assert latents.std() > 0.1
-    torch.testing.assert_close(running.latents, latents[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(painted, latents[0], rtol=1e-4, atol=1e-4)
 
 
-def painted(model: StableDiffusion, params: GenerationParams) -> RunningRequest:
+def latents_of(model: StableDiffusion, params: GenerationParams) -> torch.Tensor:
     running = RunningRequest.begin(ImageRequest("1", "someone", params, params.seed), model, 0.0)
     runner = Runner({params.model: model})
-    runner.encode(running)
+    runner.admit(running)
     while not running.done:
         runner.advance([running])
-    return running
+    return runner.finished(running).latents
 
 
 def test_the_offset_of_the_timesteps_is_the_files_own_or_else_one(folder: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_model_in_half_precision_alone_is_downloaded_so(
         file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
     result = opened_from(hub[0], tmp_path / "cache")
     assert result.returncode == 0, result.stderr
-    StableDiffusion(Path(result.stdout.split()[1]))
+    StableDiffusion(Path(result.stdout.split()[1]), dtype="float32")
 
 
 def test_a_name_that_the_hub_does_not_know_is_told(hub: tuple[str, list[str]], tmp_path: Path) -> None:
@@ -347,11 +347,11 @@ def test_a_preview_shows_the_colours_of_the_picture(tmp_path: Path) -> None:
         folder = tiny.save(
             tiny.TinyModel(latent_channels=channels, tiny_decoder=tiny_decoder), tmp_path / name
         )
-        model = StableDiffusion(folder)
+        model = StableDiffusion(folder, dtype="float32")
         preview = model.preview(torch.randn(channels, 8, 6))
         assert preview.shape == (8, 6, 3)
         assert preview.dtype == torch.uint8
     rows = [[0.0, 0.0, 0.0]] * 8 + [[1.0, -1.0, 0.0]]
     (folder / "limner.json").write_text(json.dumps({"latent_rgb": rows}))
-    red = StableDiffusion(folder).preview(torch.randn(8, 2, 2))
+    red = StableDiffusion(folder, dtype="float32").preview(torch.randn(8, 2, 2))
     assert red[0, 0].tolist() == [255, 0, 127]
