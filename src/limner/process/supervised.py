@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 SILENCES = 2
+# On a machine that is busy with other things Python alone may take long to start.
+STARTING_SILENCES = 10
 BUFFER_BYTES = 16 * 2**20  # a picture of 2048 pixels square arrives without the reader pausing the socket
 
 
@@ -28,7 +30,8 @@ class SupervisedProcess:
 
     `on_message` gets every message the child sends. `on_exit` gets the reason each time a child is gone,
     before the next one starts; messages for the dead child are lost, so whoever needs an answer asks again.
-    A child that sends no heartbeat for `heartbeat_timeout_s` is killed. All of it belongs to the event loop.
+    A child that sends no heartbeat for `heartbeat_timeout_s` is killed; one that starts has five times as
+    long. All of it belongs to the event loop.
     """
 
     def __init__(
@@ -120,19 +123,20 @@ class SupervisedProcess:
     async def _listen(self, reader: asyncio.StreamReader) -> str:
         """Pass messages on until the child is gone or silent. Returns the reason, if the child gave one."""
         reading = asyncio.create_task(self._read(reader))
-        silences = 0
+        silences, patience = 0, STARTING_SILENCES
         try:
             # More than one silence in a row: the first may be this event loop's own, with messages waiting.
-            while silences < SILENCES:
+            while silences < patience:
                 self._heard = False
                 done, _ = await asyncio.wait({reading}, timeout=self._heartbeat_timeout_s / SILENCES)
                 if done:
                     await asyncio.sleep(0.05)  # let the exit status arrive before we look at it
                     return reading.result()
                 silences = 0 if self._heard else silences + 1
+                patience = SILENCES if self._heard else patience
         finally:
             reading.cancel()
-        return f"no sign of life for {self._heartbeat_timeout_s:.0f} s"
+        return f"no sign of life for {self._heartbeat_timeout_s * patience / SILENCES:.0f} s"
 
     async def _read(self, reader: asyncio.StreamReader) -> str:
         reason = ""
