@@ -35,6 +35,8 @@ GENERATION_SETTINGS = (
     "dtype",
     "threads",
     "exact",
+    "compile",
+    "memory_gb",
     "data_dir",
     "cache_dir",
     "log_level",
@@ -54,9 +56,8 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             if field.annotation is bool:
                 command = click.option(flag, is_flag=True, default=None, help=field.description)(command)
                 continue
-            command = click.option(
-                flag, multiple=name == "model", help=f"{field.description}  [{default}]", metavar="X"
-            )(command)
+            told = f"{field.description}  [{default}]" if default is not None else field.description
+            command = click.option(flag, multiple=name == "model", help=told, metavar="X")(command)
         return command
 
     return decorate
@@ -93,6 +94,8 @@ def engine_from(settings: Settings) -> LocalEngine:
         dtype=settings.dtype,
         threads=settings.threads,
         exact=settings.exact,
+        compiled=settings.compile,
+        memory_gb=settings.memory_gb,
         cache_dir=settings.cache_dir,
         log_level=settings.log_level,
     )

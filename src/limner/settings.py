@@ -45,5 +45,11 @@ class Settings(BaseSettings):
     exact: bool = Field(
         False, description="The same picture to the bit whoever is beside it: batches of one size only"
     )
+    compile: bool = Field(
+        False, description="Compile the denoising network with PyTorch: slower to begin, faster after"
+    )
+    memory_gb: float | None = Field(
+        None, gt=0, description="GPU memory to use at most, in GiB; without it all there is"
+    )
     max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")

@@ -19,6 +19,7 @@ from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, Ima
 from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel, open_model
+from limner.models.decoding import Decoding
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import resolve, submission
 from tests import tiny
@@ -211,9 +212,9 @@ class Forgetful(StableDiffusion):
         self._remember("encode")
         return super().encode(prompt)
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def decoding(self, latents: torch.Tensor) -> Decoding:
         self._remember("decode")
-        return super().decode(latents)
+        return super().decoding(latents)
 
 
 @pytest.mark.parametrize("kind", ["encode", "decode"])
@@ -237,19 +238,19 @@ def test_text_and_pixels_that_do_not_fit_are_tried_again_with_smaller_batches(
 
 def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> None:
     class Slow(StableDiffusion):
-        decoding, go_on = threading.Event(), threading.Event()
+        begun, go_on = threading.Event(), threading.Event()
 
-        def decode(self, latents: torch.Tensor) -> torch.Tensor:
-            self.decoding.set()
+        def decoding(self, latents: torch.Tensor) -> Decoding:
+            self.begun.set()
             assert self.go_on.wait(20)
-            return super().decode(latents)
+            return super().decoding(latents)
 
     slow = Slow(model.folder, dtype="float32")
     loop = StepLoop(Runner({"tiny": slow}))
     loop.add(asked(model, "short", num_inference_steps=1))
     loop.add(asked(model, "long", num_inference_steps=12))
     loop.step()
-    assert slow.decoding.wait(20)
+    assert slow.begun.wait(20)
     steps = [event.step for _ in range(11) for event in loop.step() if isinstance(event, Progress)]
     assert steps == list(range(2, 13))
     slow.go_on.set()

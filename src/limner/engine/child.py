@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 
+from limner.engine.gpu import prepare_gpu
 from limner.engine.loop import StepLoop
 from limner.engine.measure import Remembered
 from limner.engine.messages import ImageRequest
@@ -16,6 +17,7 @@ from limner.engine.runner import Runner
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
+from limner.models.graph import GraphPool
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
 
@@ -31,11 +33,14 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     threads = start.threads or os.cpu_count() or 1
     if start.threads or start.exact:
         torch.set_num_threads(threads)
+    if start.compiled:
+        # Read when torch first compiles.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(start.cache_dir / "compiled"))
     runner = prepare(start, chosen_device(start.device))
     remembered = Remembered(start.cache_dir / "curves.json")
     curves = []
     for model in start.models:
-        key = _identity(model, runner.model(model.info.name), threads)
+        key = _identity(model, runner.model(model.info.name), threads, start)
         curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, remembered, key))
     slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
     send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
@@ -43,7 +48,11 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
 
 
 def prepare(start: EngineStart, device: str) -> Runner:
-    """Load the models."""
+    """Load the models. Raises `ModelUnusable`."""
+    if device == "cuda":
+        prepare_gpu(exact=start.exact, memory_gb=start.memory_gb)
+    elif start.memory_gb is not None:
+        raise ModelUnusable(f"--memory-gb is for an NVIDIA GPU, and the models run on {device}; leave it out")
     by_name = {model.info.name: model for model in start.models}
     loaded = {name: _load(model, device, start) for name, model in by_name.items()}
 
@@ -52,7 +61,8 @@ def prepare(start: EngineStart, device: str) -> Runner:
             return loaded[name]
         return _load(by_name[name], device, replace(start, dtype="float32"))
 
-    return Runner(loaded, _exact_rows(device) if start.exact else None, in_float32)
+    rows = EXACT_ROWS.get(device, EXACT_ROWS_ELSEWHERE) if start.exact else None
+    return Runner(loaded, rows, in_float32, GraphPool(torch.device(device)) if device == "cuda" else None)
 
 
 def serve(loop: StepLoop, inbox: Inbox, send: Send) -> None:
@@ -71,14 +81,6 @@ def serve(loop: StepLoop, inbox: Inbox, send: Send) -> None:
             send(Report(loop.step_s, tuple(events), loop.stats))
 
 
-def _exact_rows(device: str) -> int:
-    """Kernels that are free to differ from run to run are switched off, too."""
-    if device == "cuda":
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-    return EXACT_ROWS.get(device, EXACT_ROWS_ELSEWHERE)
-
-
 def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion:
     # Which precision is faster is a matter of timing, and that may change from start to start.
     dtype = "float32" if start.exact and start.dtype == "auto" and device == "cpu" else start.dtype
@@ -91,14 +93,16 @@ def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion
             backend=start.backend,
             threads=threads,
             cache_dir=start.cache_dir,
+            compiled=start.compiled,
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
 
 
-def _identity(model: LocalModel, loaded: StableDiffusion, threads: int) -> str:
-    """Changes when steps may take another time: weights, size, device, precision, threads, torch."""
+def _identity(model: LocalModel, loaded: StableDiffusion, threads: int, start: EngineStart) -> str:
+    """Changes when steps may take another time: weights, size, device and its memory, precision, threads,
+    compilers, torch."""
     files = sorted(model.folder.glob("unet/*.safetensors"))
     weights = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else platform.processor()
@@ -112,6 +116,8 @@ def _identity(model: LocalModel, loaded: StableDiffusion, threads: int) -> str:
         loaded.backend,
         str(loaded.dtype),
         threads,
+        start.compiled,
+        start.memory_gb,
     )
     return hashlib.sha256(repr((*told, torch.__version__)).encode()).hexdigest()
 

@@ -13,21 +13,26 @@ import torch
 
 from limner.engine.memory import told_as_memory
 from limner.engine.request import RunningRequest
+from limner.models.decoding import Decoding
 from limner.models.stable_diffusion import StableDiffusion
+
+# Pictures on the GPU at once: one that is decoded while another is copied.
+AHEAD = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Undecoded:
-    """`latents` `(C, h, w)`, its own."""
+    """`latents` `(C, h, w)`, its own; on a GPU not before `written`."""
 
     running: RunningRequest
     model: StableDiffusion
     latents: torch.Tensor
+    written: torch.cuda.Event | None = None
 
-    def decode(self) -> torch.Tensor:
-        """Pixels `(H, W, 3)`, uint8. Raises `OutOfMemory`, `EngineFailed`."""
+    def decode(self) -> Decoding:
+        """Raises `OutOfMemory`."""
         with told_as_memory():
-            return self.model.decode(self.latents)
+            return self.model.decoding(self.latents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,15 @@ class Decoded:
 class Decoder:
     """One thread that decodes a picture at a time: people take turns, and each one's come in order.
 
-    Its methods are for the thread of the step loop.
+    A GPU does it on a stream of its own, and begins with the next while pictures are copied to the host. Its
+    methods are for the thread of the step loop.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Undecoded]] = {}
         self._lock = threading.Lock()
+        self._underway: deque[tuple[Undecoded, Decoding, float]] = deque()
+        self._stream: torch.cuda.Stream | None = None
         self._done: queue.SimpleQueue[Decoded] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(1, "decoder")
 
@@ -84,13 +92,37 @@ class Decoder:
         return None
 
     def _decode_next(self) -> None:
+        """Once for each that was put: the last one leaves nothing underway."""
         undecoded = self._next()
-        if undecoded is None:
-            return
-        began = time.monotonic()
+        if undecoded is not None:
+            began = time.monotonic()
+            try:
+                self._underway.append((undecoded, self._begin(undecoded), began))
+            except Exception as error:  # whose it is, the step loop knows
+                self._done.put(Decoded(undecoded, error, time.monotonic() - began))
+        while self._underway and (
+            self._underway[0][1].arrived or len(self._underway) > AHEAD or not self._any_waiting()
+        ):
+            self._end(*self._underway.popleft())
+
+    def _begin(self, undecoded: Undecoded) -> Decoding:
+        if undecoded.written is None:
+            return undecoded.decode()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(undecoded.latents.device)  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(self._stream):
+            self._stream.wait_event(undecoded.written)
+            return undecoded.decode()
+
+    def _end(self, undecoded: Undecoded, decoding: Decoding, began: float) -> None:
         pixels: torch.Tensor | Exception
         try:
-            pixels = undecoded.decode()
-        except Exception as error:  # whose it is, the step loop knows
+            with told_as_memory():
+                pixels = decoding.pixels()
+        except Exception as error:
             pixels = error
         self._done.put(Decoded(undecoded, pixels, time.monotonic() - began))
+
+    def _any_waiting(self) -> bool:
+        with self._lock:
+            return any(self._waiting.values())

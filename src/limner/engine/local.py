@@ -99,6 +99,8 @@ class LocalEngine:
         cache_dir: Path | None = None,
         backend: Backend = "auto",
         dtype: Dtype = "auto",
+        compiled: bool = False,
+        memory_gb: float | None = None,
         log_level: str = "info",
     ) -> None:
         cache_dir = cache_dir or user_cache_path("limner", appauthor=False)
@@ -114,7 +116,9 @@ class LocalEngine:
         self._watch: asyncio.Task[None] | None = None
         self._process = SupervisedProcess(
             self.ENTRY,
-            EngineStart(tuple(models), device, threads, exact, cache_dir, backend, dtype),
+            EngineStart(
+                tuple(models), device, threads, exact, cache_dir, backend, dtype, compiled, memory_gb
+            ),
             on_message=self._on_message,
             on_exit=self._on_exit,
             log_level=log_level,

@@ -29,25 +29,35 @@ class Measured:
     disturbed: bool = False
 
 
-def measure(step: Callable[[int], None], sizes: Sequence[int] = BUCKETS) -> Measured:
+def measure(
+    step: Callable[[int], None], sizes: Sequence[int] = BUCKETS, *, on_processor: bool = True
+) -> Measured:
     """The time of `step(rows)` by batch size, the best of a few, up to just beyond the knee.
 
     Ends early when memory is out, when `BUDGET_S` is spent on steps, or `PREPARE_S` on the first step of each
     size, which may have much to prepare. One row and two are measured however long they take. Where others
-    have the processor, its own time on it counts instead. Raises `MemoryError` when there is not enough for
+    have the processor, its own time on it counts instead (not where `on_processor` is False: there the
+    processor waits). Raises `MemoryError` when there is not enough for
     one row.
     """
     found: dict[int, _Time] = {}
     spent_s = prepared_s = best = 0.0
     misses = 0
+
+    def timed(rows: int) -> _Time:
+        began, began_processor = time.perf_counter(), time.process_time()
+        step(rows)
+        wall_s, processor_s = time.perf_counter() - began, time.process_time() - began_processor
+        return _Time(wall_s, processor_s if on_processor else wall_s)
+
     for rows in sizes:
         if rows > 2 and (spent_s > BUDGET_S or prepared_s > PREPARE_S or misses == MISSES):
             break
         try:
-            prepared_s += _timed(step, rows).own_s
-            times = [_timed(step, rows)]
+            prepared_s += timed(rows).own_s
+            times = [timed(rows)]
             while len(times) < REPEATS and spent_s + sum(t.own_s for t in times) < BUDGET_S:
-                times.append(_timed(step, rows))
+                times.append(timed(rows))
         except MemoryError:
             if not found:
                 raise
@@ -75,12 +85,6 @@ class _Time:
     @property
     def own_s(self) -> float:
         return self.processor_s if self.disturbed else self.wall_s
-
-
-def _timed(step: Callable[[int], None], rows: int) -> _Time:
-    began, began_processor = time.perf_counter(), time.process_time()
-    step(rows)
-    return _Time(time.perf_counter() - began, time.process_time() - began_processor)
 
 
 class Remembered:

@@ -16,6 +16,7 @@ from limner.engine.memory import told_as_memory
 from limner.engine.request import Group, RunningRequest
 from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
+from limner.models.graph import GraphPool, give_back_memory
 from limner.models.stable_diffusion import StableDiffusion
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Runner:
 
     `exact`: every forward has this many rows, so that a picture is always the same to the bit; None: as many
     as are needed. `in_float32` loads a model again, for pictures that came to nothing in fewer bits.
+    `graphs`: where steps are captured, on a device that can do that.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Runner:
         models: Mapping[str, StableDiffusion],
         exact: int | None = None,
         in_float32: Callable[[str], StableDiffusion] | None = None,
+        graphs: GraphPool | None = None,
     ) -> None:
         self._models = models
+        self._graphs = graphs
         self._exact = exact
         self._in_float32 = in_float32 or models.__getitem__
         self._precise: dict[str, StableDiffusion] = {}
@@ -59,21 +63,31 @@ class Runner:
         group = Group(name, self._models[name].latent_shape(width, height))
         known = None if self._exact else remembered.get(key)
         if known is not None:
-            # What is compiled for each size is loaded now, not in somebody's step.
-            for rows in (rows for rows, seconds in known.items() if rows <= 2 or seconds < LONG_STEP_S):
-                self._rehearse(group, rows)
+            self._prepare(group, known)
         else:
             sizes = (self._exact,) if self._exact else BUCKETS
-            measured = measure(lambda rows: self._rehearse(group, rows), sizes)
+            on_processor = self._models[name].device.type == "cpu"
+            measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
             known = measured.seconds
             if not self._exact and not measured.disturbed:
                 remembered.put(key, known)
+            if self._graphs and not self._exact:
+                # Captured from the smallest up, each found what the one before had left too small.
+                self._place(group).batches.clear()
+                give_back_memory()
+                self._prepare(group, known)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
         curve = self.curve(group)
         shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
+
+    def _prepare(self, group: Group, known: Mapping[int, float]) -> None:
+        """What is compiled, loaded or captured for each size is so now, not in somebody's step."""
+        for rows in sorted(known, reverse=True):
+            if rows <= 2 or known[rows] < LONG_STEP_S:
+                self._rehearse(group, rows)
 
     def _rehearse(self, group: Group, rows: int) -> None:
         place = self._place(group)
@@ -116,8 +130,7 @@ class Runner:
         self._forget_unused(keep=0)
         for place in self._places.values():
             place.batches.clear()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back_memory()
         return before > 1
 
     def admit(self, running: RunningRequest) -> None:
@@ -126,7 +139,11 @@ class Runner:
         with told_as_memory():
             positive = model.encode(params.prompt)
             negative = model.encode(params.negative_prompt) if running.guided else None
-            running.slot = self._place(running.group).slots.take(running.first_noise, positive, negative)
+            place = self._place(running.group)
+            before = place.slots.latents
+            running.slot = place.slots.take(running.first_noise, positive, negative)
+            if place.slots.latents is not before:
+                place.batches.clear()  # captured with the slots that were
 
     def advance(self, requests: Sequence[RunningRequest]) -> int:
         """Move requests of one group one step, in a batch of as many rows as returned.
@@ -144,7 +161,7 @@ class Runner:
         """Its latents, which leave their slot."""
         assert running.slot is not None
         latents = self._places[running.group].slots.latents[running.slot].clone()
-        undecoded = Undecoded(running, self._model(running.group), latents)
+        undecoded = Undecoded(running, self._model(running.group), latents, _event(latents))
         self.release(running)
         return undecoded
 
@@ -167,7 +184,7 @@ class Runner:
 
     def _batch(self, place: _Place, group: Group, size: int) -> Batch:
         if size not in place.batches:
-            place.batches[size] = Batch(self._model(group), place.slots, size)
+            place.batches[size] = Batch(self._model(group), place.slots, size, self._graphs)
         return place.batches[size]
 
     def _forget_unused(self, keep: int) -> None:
@@ -182,3 +199,8 @@ class Runner:
 def _synchronize(model: StableDiffusion) -> None:
     if model.device.type == "cuda":
         torch.cuda.current_stream(model.device).synchronize()
+
+
+def _event(tensor: torch.Tensor) -> torch.cuda.Event | None:
+    """On a GPU, what tells another stream that `tensor` has been written."""
+    return torch.cuda.current_stream(tensor.device).record_event() if tensor.is_cuda else None

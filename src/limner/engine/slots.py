@@ -7,6 +7,8 @@ import torch
 from limner.models.stable_diffusion import LatentShape, StableDiffusion
 
 LEAST = 8
+# More slots are other tensors, and steps that a GPU was told of have to be told again.
+LEAST_CUDA = 32
 
 
 class Slots:
@@ -20,10 +22,12 @@ class Slots:
         def zeros(*dims: int) -> torch.Tensor:
             return torch.zeros(dims, device=model.device)
 
-        size = (shape.channels, shape.height, shape.width)
-        self.latents, self.x0, self.noise = zeros(LEAST, *size), zeros(LEAST, *size), zeros(LEAST, *size)
-        self.embeds = zeros(2 * LEAST, *model.embed_shape)
-        self._free = list(range(LEAST - 1, 0, -1))
+        size, least = (shape.channels, shape.height, shape.width), LEAST
+        if model.device.type == "cuda":
+            least = LEAST_CUDA
+        self.latents, self.x0, self.noise = zeros(least, *size), zeros(least, *size), zeros(least, *size)
+        self.embeds = zeros(2 * least, *model.embed_shape)
+        self._free = list(range(least - 1, 0, -1))
 
     @property
     def unused(self) -> bool:
@@ -34,7 +38,7 @@ class Slots:
         if not self._free:
             self._grow()
         slot = self._free.pop()
-        self.latents[slot].copy_(latents)
+        put(latents, self.latents[slot])
         # A row of zeros times what is not a number would not be zero.
         self.x0[slot].zero_()
         self.noise[slot].zero_()
@@ -54,3 +58,10 @@ class Slots:
             new[: len(old)] = old
             setattr(self, name, new)
         self._free.extend(range(2 * before - 1, before - 1, -1))
+
+
+def put(source: torch.Tensor, target: torch.Tensor) -> None:
+    """Copy to the device behind the work that waits there, without waiting for it."""
+    if target.is_cuda and not source.is_cuda:
+        source = source.pin_memory()
+    target.copy_(source, non_blocking=True)

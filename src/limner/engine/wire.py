@@ -16,7 +16,7 @@ class EngineStart:
     """`threads` 0: as many as the machine has processors. `exact`: batches of one size, always.
 
     `cache_dir`: for what can be made again. `backend`, `dtype`: what computes on a processor, and in which
-    precision.
+    precision. `compiled`: by torch.compile. `memory_gb`: of the GPU's, in GiB.
     """
 
     models: tuple[LocalModel, ...]
@@ -26,6 +26,8 @@ class EngineStart:
     cache_dir: Path
     backend: Backend = "auto"
     dtype: Dtype = "auto"
+    compiled: bool = False
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,21 @@ log = logging.getLogger(__name__)
 INSTALL = "pip install 'limner[openvino]'"
 
 
-def networks_of(model: Path, backend: Backend, device: torch.device, kept: Kept, threads: int) -> Networks:
+def networks_of(
+    model: Path, backend: Backend, device: torch.device, kept: Kept, threads: int, compiled: bool = False
+) -> Networks:
     """OpenVINO on a processor, where it is installed, and PyTorch elsewhere; or the one that is named.
+
+    `compiled`: by PyTorch, which therefore runs the networks unless OpenVINO is named.
 
     Raises `ModelUnusable` when that cannot run here.
     """
-    if backend == "torch" or (backend == "auto" and device.type != "cpu"):
-        return TorchNetworks(model, device)
+    if backend == "torch" or (backend == "auto" and (device.type != "cpu" or compiled)):
+        return TorchNetworks(model, device, compiled)
     if device.type != "cpu":
         raise ModelUnusable(f"--backend openvino runs on a processor, not on {device.type}; use auto")
+    if compiled:
+        raise ModelUnusable("--compile is for PyTorch, --backend openvino compiles by itself; leave one out")
     try:
         from limner.models.openvino_networks import OpenVinoNetworks
     except ImportError as error:

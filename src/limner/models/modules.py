@@ -1,4 +1,7 @@
-"""The networks of a diffusers folder as torch modules of tensors alone, so that they can be traced."""
+"""The networks of a diffusers folder as torch modules of tensors alone, so that they can be traced.
+
+`light`: a GPU computes them in less time than their kernels take to launch.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ class Denoiser(torch.nn.Module):
 
     `condition` `(B, K)`: the embedded guidance of a latent consistency model.
     """
+
+    light = False
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -62,6 +67,7 @@ class Decoder(torch.nn.Module):
     def __init__(self, vae: Any) -> None:
         super().__init__()
         self.vae = vae
+        self.light = isinstance(vae, AutoencoderTiny)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
@@ -80,6 +86,8 @@ class Decoder(torch.nn.Module):
 
 class TextEncoder(torch.nn.Module):
     """Token ids `(B, L)`, with a mask like them where the model wants one, to embeddings `(B, L, D)`."""
+
+    light = True
 
     def __init__(self, clip: Any) -> None:
         super().__init__()

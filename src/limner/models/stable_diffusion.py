@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import torch
 from limner.diffusion.config import FlowConfig
 from limner.diffusion.noise import Noise
 from limner.diffusion.samplers import sampler_table
-from limner.errors import EngineFailed
 from limner.models.backend import networks_of
 from limner.models.catalog import describe, read_noise, vae_factor
+from limner.models.decoding import Decoding
+from limner.models.graph import ALONE
 from limner.models.kept import Kept, part_files
 from limner.models.latent_rgb import LatentRgb, fitted
-from limner.models.network import PARTS, Backend, Dtype
+from limner.models.network import PARTS, Backend, Dtype, Networks
 from limner.models.precision import Course, judge
 from limner.models.weights import count_parameters
 from limner.params import Sampler, Schedule
@@ -45,8 +47,8 @@ class LatentShape:
 class StableDiffusion:
     """One loaded model; latents, embeddings and answers are float32.
 
-    Its methods run on one thread, but `decode` may have its own. `parameters`: how many numbers its denoising
-    network has; `backend`, `dtype`: what runs it, and in which precision.
+    Its methods run on one thread, but `decoding` may have its own. `parameters`: how many numbers its
+    denoising network has; `backend`, `dtype`: what runs it, and in which precision.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class StableDiffusion:
         backend: Backend = "torch",
         threads: int = 0,
         cache_dir: Path | None = None,
+        compiled: bool = False,
     ) -> None:
         """Load from a diffusers folder that `catalog.check` accepted. `threads` 0: OpenVINO's own choice.
 
-        `cache_dir` keeps what takes long to work out. Raises `ModelUnusable`, and `ValueError` or `OSError`
-        where the folder is not whole.
+        `compiled`: the denoising network, where PyTorch runs it. `cache_dir` keeps what takes long to work
+        out. Raises `ModelUnusable`, and `ValueError` or `OSError` where the folder is not whole.
         """
         self.device = torch.device(device)
         self._folder, self._threads = folder, threads
@@ -73,7 +76,7 @@ class StableDiffusion:
         config = read_noise(folder)
         self.noise = config if isinstance(config, FlowConfig) else Noise.of(config)
         self._kept = Kept(cache_dir / "models" if cache_dir else None)
-        self._networks = networks_of(folder, backend, self.device, self._kept, threads)
+        self._networks = self._open_networks(backend, threads, compiled)
         self.backend = self._networks.name
         self._tokenizer = self._load_tokenizer()
         self._prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -84,6 +87,9 @@ class StableDiffusion:
         self._denoiser = self._networks.network("unet", self.dtype)
         self._decoder = self._networks.network("vae", self.dtype)
         self._rgb = LatentRgb(self._preview_rows())
+
+    def _open_networks(self, backend: Backend, threads: int, compiled: bool) -> Networks:
+        return networks_of(self._folder, backend, self.device, self._kept, threads, compiled)
 
     def _load_tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
@@ -184,16 +190,17 @@ class StableDiffusion:
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
     @torch.inference_mode()
+    def decoding(self, latents: torch.Tensor) -> Decoding:
+        """The picture of latents `(C, h, w)`; a GPU has only been told to work it out."""
+        with ALONE if self.device.type == "cuda" else nullcontext():
+            return Decoding(self._decoder(latents[None])[0])
+
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pixels `(H, W, 3)`, uint8 on the CPU, of latents `(C, h, w)`.
 
         Raises `EngineFailed` where the network gives values that are not numbers.
         """
-        picture = self._decoder(latents[None])[0]
-        if not torch.isfinite(picture).all():
-            raise EngineFailed("the network gave values that are not numbers; another seed may work")
-        levels: torch.Tensor = (picture / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
-        return levels.to(torch.uint8).cpu()
+        return self.decoding(latents).pixels()
 
     def preview(self, latents: torch.Tensor) -> torch.Tensor:
         """A rough picture `(h, w, 3)`, uint8 on the CPU, one pixel a latent of `(C, h, w)`."""
