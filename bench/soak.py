@@ -69,6 +69,7 @@ async def soak(model: LocalModel, images: int, steps: int, cancel: float) -> lis
     await engine.start()
     while engine.health().state != "ready":
         await asyncio.sleep(0.1)
+    starts = engine.stats().restarts
     draw, room, began = random.Random(1), asyncio.Semaphore(AT_ONCE), time.monotonic()  # noqa: S311
     ends: list[str] = []
     samples: list[float] = []
@@ -90,7 +91,7 @@ async def soak(model: LocalModel, images: int, steps: int, cancel: float) -> lis
         for number in range(images):
             await room.acquire()
             tasks.create_task(one(number))
-    restarts = engine.stats().restarts
+    restarts = engine.stats().restarts - starts
     await engine.stop()
     if restarts:
         sys.exit(f"the engine was replaced {restarts} times")

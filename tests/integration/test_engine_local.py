@@ -203,6 +203,30 @@ async def test_a_second_start_remembers_what_the_first_measured_and_counts_begin
     assert after.rows - before.rows == 6
 
 
+async def test_exact_pictures_are_the_same_to_the_bit_alone_in_a_crowd_and_after_a_restart(
+    models: tuple[LocalModel, ...], cache_dir: Path
+) -> None:
+    engine = LocalEngine(models[:1], device="cpu", threads=1, exact=True, cache_dir=cache_dir)
+    await engine.start()
+    await until(engine, "ready")
+
+    async def mine(name: str) -> np.ndarray[Any, Any]:
+        request = asked(engine, name, num_inference_steps=6, guidance_scale=4.0, sampler="euler_ancestral")
+        end = (await events_of(engine, request))[-1]
+        assert isinstance(end, Finished)
+        return end.pixels
+
+    alone = await mine("alone")
+    others = (asked(engine, f"other {i}", f"p{i}", seed=i, guidance_scale=1.0 + i % 2) for i in range(5))
+    crowd = [asyncio.create_task(events_of(engine, request)) for request in others]
+    assert np.array_equal(await mine("in a crowd"), alone)
+    await asyncio.gather(*crowd)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    assert np.array_equal(await mine("after a restart"), alone)
+    await engine.stop()
+
+
 async def test_a_model_that_cannot_be_loaded_is_told_with_the_reason(tmp_path: Path) -> None:
     folder = tiny.save(tiny.TinyModel(), tmp_path / "broken")
     opened = open_models([str(folder)])
