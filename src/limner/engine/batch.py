@@ -32,11 +32,15 @@ class Batch:
         self._numbers = torch.zeros((9, size), pin_memory=pinned)
         self._host_places, self._host_numbers = self._places.numpy(), self._numbers.numpy()
 
+    @property
+    def ready(self) -> bool:
+        """Else `rehearse` it, and let the device finish, before it runs."""
+        return self._graph is None or self._graph.ready
+
     @torch.inference_mode()
     def run(self, requests: Sequence[RunningRequest]) -> None:
         """Move every request one denoising step; when it raises, none has moved."""
-        if self._graph and not self._graph.ready:
-            self.rehearse()  # to be captured it runs several times
+        assert self.ready, "to be captured, a step runs several times: rehearse it on nobody's rows"
         self._prepare(requests)
         self._run()
         for running in requests:

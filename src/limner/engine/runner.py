@@ -61,32 +61,36 @@ class Runner:
     def warm_up(self, name: str, width: int, height: int, remembered: Remembered, key: str) -> Curve:
         """Measure the model at its native size, or remember what was measured under `key`."""
         group = Group(name, self._models[name].latent_shape(width, height))
-        known = None if self._exact else remembered.get(key)
-        if known is not None:
-            self._prepare(group, known)
-        else:
-            sizes = (self._exact,) if self._exact else BUCKETS
-            on_processor = self._models[name].device.type == "cpu"
-            measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
-            known = measured.seconds
-            if not self._exact and not measured.disturbed:
-                remembered.put(key, known)
-            if self._graphs and not self._exact:
-                # Captured from the smallest up, each found what the one before had left too small.
-                self._place(group).batches.clear()
-                give_back_memory()
-                self._prepare(group, known)
+        told = None if self._exact else remembered.get(key)
+        known = told or self._measured(group, remembered, key)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
         curve = self.curve(group)
+        if self._graphs and not told:
+            # Captured from the smallest up, each found what the one before had left too small.
+            self._place(group).batches.clear()
+            give_back_memory()
+        if self._graphs or told:
+            self._prepare(group, curve)
         shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
 
-    def _prepare(self, group: Group, known: Mapping[int, float]) -> None:
+    def _measured(self, group: Group, remembered: Remembered, key: str) -> Mapping[int, float]:
+        sizes = (self._exact,) if self._exact else BUCKETS
+        on_processor = self._model(group).device.type == "cpu"
+        measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
+        if not self._exact and not measured.disturbed:
+            remembered.put(key, measured.seconds)
+        return measured.seconds
+
+    def _prepare(self, group: Group, curve: Curve) -> None:
         """What is compiled, loaded or captured for each size is so now, not in somebody's step."""
-        for rows in sorted(known, reverse=True):
-            if rows <= 2 or known[rows] < LONG_STEP_S:
+        with told_as_memory():
+            self._model(group).encode("")
+        for rows in sorted(curve.measured, reverse=True):
+            short = rows <= 2 or curve.measured[rows] < LONG_STEP_S
+            if short and rows <= curve.most_rows:
                 self._rehearse(group, rows)
 
     def _rehearse(self, group: Group, rows: int) -> None:
@@ -153,6 +157,8 @@ class Runner:
         group = requests[0].group
         size = self._size(sum(running.ticket.rows for running in requests))
         with told_as_memory():
+            if not self._batch(self._place(group), group, size).ready:
+                self._rehearse(group, size)
             self._batch(self._place(group), group, size).run(requests)
         _synchronize(self._model(group))
         return size
