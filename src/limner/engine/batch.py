@@ -27,7 +27,7 @@ class Batch:
         self._slots, self._step = slots, Step(model, slots, size)
         self._graph = graphs.graph(self._step) if graphs else None
         # Told by the host each step, in one copy each; of pinned memory, so that the host need not wait.
-        pinned = model.device.type == "cuda"
+        self._pinned = pinned = model.device.type == "cuda"
         self._places = torch.zeros((5, size), dtype=torch.int64, pin_memory=pinned)
         self._numbers = torch.zeros((9, size), pin_memory=pinned)
         self._host_places, self._host_numbers = self._places.numpy(), self._numbers.numpy()
@@ -84,5 +84,6 @@ class Batch:
             running.drawn = running.step
 
     def _tell(self) -> None:
-        self._step.places.copy_(self._places, non_blocking=True)
-        self._step.numbers.copy_(self._numbers, non_blocking=True)
+        """The host writes here again only after the step."""
+        self._step.places.copy_(self._places, non_blocking=self._pinned)
+        self._step.numbers.copy_(self._numbers, non_blocking=self._pinned)

@@ -61,7 +61,8 @@ class Slots:
 
 
 def put(source: torch.Tensor, target: torch.Tensor) -> None:
-    """Copy to the device behind the work that waits there, without waiting for it."""
+    """Copy to the device; a GPU does it behind the work that waits there, and nobody waits for it."""
     if target.is_cuda and not source.is_cuda:
-        source = source.pin_memory()
-    target.copy_(source, non_blocking=True)
+        target.copy_(source.pin_memory(), non_blocking=True)
+    else:
+        target.copy_(source)
