@@ -276,7 +276,7 @@ def test_a_mixed_batch_moves_each_row_as_alone() -> None:
     alone = torch.stack([x, output, x0, fresh], dim=1)[:, :, None].clone()
     update(x, output, x0, fresh, rows)
     for i, row in enumerate(alone):
-        update(*row, rows[i, None])
+        update(row[0], row[1], row[2], row[3], rows[i, None])
         assert torch.equal(row[0, 0], x[i])
         assert torch.equal(row[2, 0], x0[i])
 
