@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from limner.engine.child import chosen_device
 from limner.engine.loop import StepLoop
 from limner.engine.measure import Remembered
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
+from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel, open_model
@@ -323,6 +324,34 @@ def test_the_first_preview_comes_with_the_first_step_and_then_four_a_second_at_m
         previewed += [step for event in loop.step() if isinstance(event, Preview)]
         now[0] += 0.1
     assert previewed == [*range(1, 40, 3)]
+
+
+def test_previews_of_a_crowd_take_a_tenth_of_the_time_and_everybody_has_some(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+
+    def slow(pixels: torch.Tensor) -> bytes:
+        now[0] += 0.05
+        return b"preview"
+
+    monkeypatch.setattr("limner.engine.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("limner.engine.loop.encode_preview", slow)
+    runner = Runner({"tiny": loaded})
+    advance = runner.advance
+
+    def in_a_tenth(requests: Sequence[RunningRequest]) -> int:
+        now[0] += 0.1
+        return advance(requests)
+
+    monkeypatch.setattr(runner, "advance", in_a_tenth)
+    loop = StepLoop(runner)
+    names = [f"guest {i}" for i in range(4)]
+    for name in names:
+        loop.add(asked(model, name, num_inference_steps=60))
+    previews = [event.request_id for _ in range(50) for event in loop.step() if isinstance(event, Preview)]
+    assert len(previews) == pytest.approx(50 * 0.1 * 0.1 / 0.05, abs=2)
+    assert set(previews) == set(names)
 
 
 def test_the_time_left_is_told_from_the_steps_so_far(

@@ -31,6 +31,8 @@ from limner.errors import EngineFailed
 log = logging.getLogger(__name__)
 
 PREVIEW_EVERY_S = 0.25
+# The time that previews may take beside the steps; in a crowd everybody's come more rarely.
+PREVIEW_SHARE = 0.1
 # While pictures are only being decoded, this often somebody who came meanwhile is looked for.
 LOOK_EVERY_S = 0.01
 
@@ -44,6 +46,7 @@ class StepLoop:
         self._decoder = Decoder()
         self._running: dict[str, RunningRequest] = {}
         self._events: list[EngineEvent] = []
+        self._preview_room_s = 0.0
         self.step_s = 0.0
         self.stats = Stats()
 
@@ -134,24 +137,30 @@ class StepLoop:
             if running.done:
                 self._scheduler.remove(running.request.id)
                 self._decoder.put(self._runner.finished(running))
+        self._preview([running for running in requests if not running.done], now)
 
     def _tell(self, running: RunningRequest) -> None:
         assert running.first_step_at is not None
         now, steps = running.last_step_at, len(running.table)
         eta_s = (steps - running.step) * (now - running.first_step_at) / running.step
         self._events.append(Progress(running.request.id, running.step, steps, eta_s))
-        wanted = running.request.previews and not running.done
-        if wanted and now - running.previewed_at >= PREVIEW_EVERY_S:
-            running.previewed_at = now
-            self._preview(running)
 
-    def _preview(self, running: RunningRequest) -> None:
-        try:
-            image = encode_preview(self._runner.preview(running))
-        except (RuntimeError, ValueError, OSError):
-            log.exception("%s goes without a preview", running.request.id)
-            return
-        self._events.append(Preview(running.request.id, running.step, image, MEDIA_TYPE))
+    def _preview(self, requests: Sequence[RunningRequest], now: float) -> None:
+        """Whoever has waited longest for one comes first."""
+        self._preview_room_s = min(self._preview_room_s + PREVIEW_SHARE * self.step_s, PREVIEW_EVERY_S)
+        wanted = [r for r in requests if r.request.previews and now - r.previewed_at >= PREVIEW_EVERY_S]
+        for running in sorted(wanted, key=lambda r: r.previewed_at):
+            if self._preview_room_s < 0:
+                return
+            began = time.monotonic()
+            running.previewed_at = now
+            try:
+                image = encode_preview(self._runner.preview(running))
+            except (RuntimeError, ValueError, OSError):
+                log.exception("%s goes without a preview", running.request.id)
+            else:
+                self._events.append(Preview(running.request.id, running.step, image, MEDIA_TYPE))
+            self._preview_room_s -= time.monotonic() - began
 
     def _make_room(self, requests: Sequence[RunningRequest], error: OutOfMemory) -> None:
         """Smaller batches from the next step on; what does not fit alone cannot be made."""

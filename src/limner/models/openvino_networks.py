@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 # A network with fewer bytes of weights is kept on disk as compiled, too; for larger ones reading that would
 # take as long as compiling does, and each shape would fill gigabytes.
 SMALL_BYTES = 256 * 2**20
-# Compiled shapes of one network in memory: each has its own copy of the weights.
+# Compiled shapes of one network in memory: each has its own copy of the weights, and as much again.
 COMPILED_BYTES = 6 * 2**30
-MAX_COMPILED = 48
+MAX_COMPILED = 24
 
 _TYPES = {
     torch.float32: openvino.Type.f32,
