@@ -32,24 +32,35 @@ KINDS: Final = (None, *COLORS)  # of every subject: not there, or there in this 
 
 
 class Classifier(nn.Module):
-    """(B, 3, 128, 128) from -1 to 1, to features (B, 128) and logits of subjects, setting and style."""
+    """(B, 3, 128, 128) from -1 to 1, to features (B, 128) and logits of subjects, setting and style.
+
+    Subjects are looked for at every place alike, so that two are as easy to see as one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential()
-        for narrow, wide, size, stride in ((3, 32, 6, 4), (32, 64, 3, 2), (64, 128, 3, 2), (128, 128, 3, 2)):
+        wide = FEATURES
+        for into, out, size, stride in (
+            (3, 32, 6, 4),
+            (32, 64, 3, 2),
+            (64, wide, 3, 2),
+            (wide, wide, 3, 1),
+            (wide, wide, 3, 1),
+        ):
             self.layers.extend(
-                (nn.Conv2d(narrow, wide, size, stride, (size - 1) // 2), nn.BatchNorm2d(wide), nn.ReLU())
+                (nn.Conv2d(into, out, size, stride, (size - 1) // 2), nn.BatchNorm2d(out), nn.ReLU())
             )
-        self.features = nn.Sequential(nn.Linear(128 * 4 * 4, FEATURES), nn.ReLU())
-        self.subjects = nn.Linear(FEATURES, len(TRAINED) * len(KINDS))
+        self.subjects = nn.Conv2d(wide, len(TRAINED) * len(COLORS), 1)
         self.setting = nn.Linear(FEATURES, len(SETTINGS))
         self.style = nn.Linear(FEATURES, 1 + len(STYLES))
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Features, and the logits (B, subjects, kinds), (B, settings) and (B, 1 + styles)."""
-        features = self.features(self.layers(pictures).flatten(1))
-        kinds = self.subjects(features).unflatten(1, (len(TRAINED), len(KINDS)))
+        places = self.layers(pictures)
+        features = places.mean((2, 3))
+        there = self.subjects(places).flatten(2).logsumexp(2).unflatten(1, (len(TRAINED), len(COLORS)))
+        kinds = F.pad(there, (1, 0))  # that it is not there has no place: 0
         return features, kinds, self.setting(features), self.style(features)
 
 
@@ -90,7 +101,7 @@ def train_classifier(work: Path) -> Classifier:
         return model.eval()
     torch.manual_seed(0)
     with ProcessPoolExecutor(os.cpu_count()) as processes:
-        shards = processes.map(draw_to_judge, range(100, 100 + DRAWN_SHARDS))
+        shards = processes.map(draw_to_judge, range(DRAWN_SHARDS))
         drawn = list(tqdm(shards, "draw to judge", DRAWN_SHARDS))
     pictures = to_model(np.concatenate([pixels for pixels, _ in drawn]))
     labels = _labels([scene for _, scenes in drawn for scene in scenes])
