@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -30,7 +31,7 @@ from limner.models.decoding import Decoding
 from limner.models.graph import GraphPool
 from limner.models.modules import Denoiser, load
 from limner.models.stable_diffusion import StableDiffusion
-from limner.models.torch_networks import TorchNetworks
+from limner.models.torch_networks import TorchNetworks, network_of
 from limner.params import resolve, submission
 from tests import tiny
 
@@ -218,15 +219,47 @@ def test_settings_that_cannot_work_together_are_refused(model: LocalModel, tmp_p
         StableDiffusion(model.folder, backend="openvino", compiled=True)
 
 
+def small_denoiser() -> Denoiser:
+    """Of one block, for a compiler takes long over each."""
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(8,),
+        down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
+    return Denoiser(unet.eval().requires_grad_(False))
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
 def test_a_compiled_network_gives_the_same_answer_and_is_kept_for_the_next_start(
-    model: LocalModel, loaded: StableDiffusion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    compiled = StableDiffusion(model.folder, dtype="float32", compiled=True)
-    for rows in (1, 2):
-        given = (*inputs(rows), torch.ones(rows))
-        assert torch.allclose(compiled.predict(*given), loaded.predict(*given), rtol=0, atol=1e-4)
-    assert getattr(compiled._denoiser, "_compiled", None) is not None, "it fell back"
+    module, device = small_denoiser(), torch.device("cpu")
+    plain = network_of(module, device, torch.float32)
+    compiled = network_of(module, device, torch.float32, compiled=True)
+    assert torch.allclose(compiled(*inputs(1)), plain(*inputs(1)), rtol=0, atol=1e-4)
+    assert "cannot be compiled" not in caplog.text
     assert any((tmp_path / "compiled").rglob("*.so"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_where_nothing_can_be_compiled_the_network_runs_as_it_is_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, device = small_denoiser(), torch.device("cpu")
+    compiled = network_of(module, device, torch.float32, compiled=True)
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/there/is/no/compiler"))
+    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+    for _ in range(2):
+        expected = network_of(module, device, torch.float32)(*inputs(2))
+        assert torch.equal(compiled(*inputs(2)), expected)
+    assert caplog.text.count("cannot be compiled") == 1
