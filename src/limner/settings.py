@@ -36,20 +36,14 @@ class Settings(BaseSettings):
     prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the models run")
     backend: Literal["auto", "openvino", "torch"] = Field(
-        "auto", description="What computes on a processor: auto takes OpenVINO where it is installed"
+        "auto", description="CPU backend; auto: OpenVINO if there is one"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Precision: auto takes a faster one where the picture stays the same"
+        "auto", description="Precision; auto: fastest with the same look"
     )
     threads: int = Field(0, ge=0, description="Processor threads of the engine; 0: all")
-    exact: bool = Field(
-        False, description="The same picture to the bit whoever is beside it: batches of one size only"
-    )
-    compile: bool = Field(
-        False, description="Compile the denoising network with PyTorch: slower to begin, faster after"
-    )
-    memory_gb: float | None = Field(
-        None, gt=0, description="GPU memory to use at most, in GiB; without it all there is"
-    )
+    exact: bool = Field(False, description="Same picture to the bit, whoever is beside it")
+    compile: bool = Field(False, description="Compile the network: slower start, faster steps")
+    memory_gb: float | None = Field(None, gt=0, description="GPU memory to use at most, in GiB")
     max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
