@@ -63,6 +63,9 @@ class Denoiser(nn.Module):
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             attention_head_dim=(2, 2, 3),  # diffusers' old name for the number of heads
+            # the whole caption reaches every block with the timestep, not only those with attention
+            addition_embed_type="text",
+            addition_embed_type_num_heads=6,
             cross_attention_dim=TEXT_WIDTH,
             norm_num_groups=16,
         )
