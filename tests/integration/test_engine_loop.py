@@ -349,9 +349,10 @@ def test_previews_of_a_crowd_take_a_tenth_of_the_time_and_everybody_has_some(
     names = [f"guest {i}" for i in range(4)]
     for name in names:
         loop.add(asked(model, name, num_inference_steps=60))
+    assert [event.request_id for event in loop.step() if isinstance(event, Preview)] == names
     previews = [event.request_id for _ in range(50) for event in loop.step() if isinstance(event, Preview)]
-    assert len(previews) == pytest.approx(50 * 0.1 * 0.1 / 0.05, abs=2)
-    assert set(previews) == set(names)
+    assert len(previews) == pytest.approx(50 * 0.1 * 0.1 / 0.05 - len(names), abs=2)
+    assert len(set(previews)) == min(len(previews), len(names))
 
 
 def test_the_time_left_is_told_from_the_steps_so_far(

@@ -146,11 +146,11 @@ class StepLoop:
         self._events.append(Progress(running.request.id, running.step, steps, eta_s))
 
     def _preview(self, requests: Sequence[RunningRequest], now: float) -> None:
-        """Whoever has waited longest for one comes first."""
+        """Everybody has their first at once; for another, whoever has waited longest comes first."""
         self._preview_room_s = min(self._preview_room_s + PREVIEW_SHARE * self.step_s, PREVIEW_EVERY_S)
         wanted = [r for r in requests if r.request.previews and now - r.previewed_at >= PREVIEW_EVERY_S]
         for running in sorted(wanted, key=lambda r: r.previewed_at):
-            if self._preview_room_s < 0:
+            if self._preview_room_s < 0 and running.previewed_at > 0:
                 return
             began = time.monotonic()
             running.previewed_at = now
