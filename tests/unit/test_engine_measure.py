@@ -98,3 +98,16 @@ def test_what_was_measured_is_remembered_and_a_spoilt_file_only_measured_again(t
         assert Remembered(file).get("model") is None
         Remembered(file).put("model", {1: 0.25})
         assert Remembered(file).get("model") == {1: 0.25}
+
+
+def test_a_size_that_was_disturbed_costs_no_more_than_the_next_larger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("limner.engine.measure.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("limner.engine.measure.time.process_time", lambda: now[0])
+
+    def step(rows: int) -> None:
+        now[0] += {1: 0.01, 2: 0.04, 4: 0.03}[rows]
+
+    assert measure(step, (1, 2, 4)).seconds == pytest.approx({1: 0.01, 2: 0.03, 4: 0.03})
