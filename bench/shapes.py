@@ -182,10 +182,11 @@ class RandomNetworks:
     def network(self, part: Part, dtype: torch.dtype) -> Network:
         torch.manual_seed(0)
         with _made_on(self._device, dtype):
-            module = self._module(part).eval().requires_grad_(False)
+            module = self.module(part).eval().requires_grad_(False)
         return network_of(module, self._device, dtype, self._compiled)
 
-    def _module(self, part: Part) -> torch.nn.Module:
+    def module(self, part: Part) -> torch.nn.Module:
+        """With weights as its library starts them, in float32 on the processor unless told otherwise."""
         shape = self._shape
         if part == "unet":
             unet = UNet2DConditionModel(**shape.unet)
@@ -223,10 +224,15 @@ class RandomModel(StableDiffusion):
         return RandomNetworks(self._shape, self.device, compiled)
 
     def _load_tokenizer(self) -> Any:
-        letters = [*string.ascii_lowercase, *string.digits]
-        tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-        vocabulary = {token: i for i, token in enumerate(tokens)}
-        return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+        return letter_tokenizer()
+
+
+def letter_tokenizer() -> Any:
+    """CLIP's, with a token for each letter and digit alone."""
+    letters = [*string.ascii_lowercase, *string.digits]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
 
 
 def _write(shape: Shape, folder: Path) -> None:
