@@ -14,8 +14,11 @@ import uvicorn
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from limner.api.app import create_app
+from limner.api.connection import Connection
+from limner.api.reach import Reach
 from limner.engine.double import EngineDouble
 from limner.prompting.double import PromptWriterDouble
+from limner.service.people import Allowance
 from limner.service.service import Service
 from limner.store.store import Store
 
@@ -85,13 +88,23 @@ async def serving(
     engine: EngineDouble | None = None,
     writer: PromptWriterDouble | None = None,
     max_queued: int = 50,
+    visitors: Allowance | None = None,
+    reach: Reach = Reach(),
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
-    service = Service(store, engine, writer, max_queued=max_queued)
+    service = Service(store, engine, writer, max_queued=max_queued, visitors=visitors)
+    app = create_app(service, secret=store.cookie_secret(), reach=reach)
     server = _Server(
-        uvicorn.Config(create_app(service), port=0, log_config=None, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            port=0,
+            http=Connection,
+            log_config=None,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )
     )
     running = asyncio.create_task(server.serve())
     try:

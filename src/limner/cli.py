@@ -56,8 +56,9 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             if field.annotation is bool:
                 command = click.option(flag, is_flag=True, default=None, help=field.description)(command)
                 continue
-            told = f"{field.description}  [{default}]" if default is not None else field.description
-            command = click.option(flag, multiple=name == "model", help=told, metavar="X")(command)
+            told = f"{field.description}  [{default}]" if default not in (None, "") else field.description
+            several = isinstance(shown, tuple)
+            command = click.option(flag, multiple=several, help=told, metavar="X")(command)
         return command
 
     return decorate

@@ -35,6 +35,12 @@ class InvalidInput(LimnerError):
         self.fields = fields
 
 
+class KeyNeeded(LimnerError):
+    """This needs a key."""
+
+    code = "key_needed"
+
+
 class NotAllowed(LimnerError):
     """This is not for you."""
 
@@ -67,6 +73,18 @@ class Busy(LimnerError):
     def __init__(self, message: str = "", *, retry_after_s: float = 5.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(Busy):
+    """More requests came than may in a minute."""
+
+    code = "too_many_requests"
+
+
+class QuotaSpent(Busy):
+    """What may be asked for in a day is spent."""
+
+    code = "quota_spent"
 
 
 class NotReady(LimnerError):

@@ -11,8 +11,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _separated(value: object) -> object:
-    """`LIMNER_MODEL` names several with commas."""
+    """A variable such as `LIMNER_MODEL` names several with commas."""
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -30,7 +33,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("limner", appauthor=False),
         description="Folder of what can be made again: converted models, measurements",
     )
-    model: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)] = Field(
+    model: Several = Field(
         ("starter",), description="Model: starter, a diffusers folder or a hub id; repeat for several"
     )
     prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")
@@ -46,4 +49,10 @@ class Settings(BaseSettings):
     compile: bool = Field(False, description="Compile the network: slower start, faster steps")
     memory_gb: float | None = Field(None, gt=0, description="GPU memory to use at most, in GiB")
     max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
+    anonymous: bool = Field(False, description="Let strangers in as visitors with small quotas")
+    visitor_quota: float = Field(100, gt=0, description="Megapixel-steps a visitor may ask for in a day")
+    visitor_rate: int = Field(20, ge=1, description="Requests for work from a visitor in a minute")
+    visitor_queued: int = Field(4, ge=1, description="Jobs one visitor may have waiting")
+    allow_host: Several = Field((), description="Host name to answer to as well; repeat for several")
+    allow_origin: Several = Field((), description="Page elsewhere that may call in; repeat for several")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")

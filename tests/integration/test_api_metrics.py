@@ -6,12 +6,10 @@ import asyncio
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from limner.api.app import routes
-from limner.api.people import person_of
+from limner.store.keys import NewKey, Scope
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
@@ -141,16 +139,18 @@ async def test_no_label_holds_a_prompt_an_id_or_a_person(tmp_path: Path) -> None
     assert "operator" not in text
 
 
-async def test_metrics_are_for_the_operator_alone() -> None:
-    app = routes()
-    app.dependency_overrides[person_of] = lambda: "visitor"
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.get("/metrics")
-    assert answer.status_code == 403
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "not_allowed"
-    assert "limner_jobs" not in answer.text
+async def test_metrics_are_for_the_operator_and_for_keys_with_that_scope(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        statuses = {}
+        for scope in Scope:
+            key = api.store.keys.create(NewKey(scope, frozenset({scope})))
+            answer = await api.client.get("/metrics", headers={"Authorization": f"Bearer {key}"})
+            statuses[scope] = answer.status_code
+            if answer.status_code == 403:
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.json()["code"] == "not_allowed"
+                assert "limner_jobs" not in answer.text
+    assert statuses == {scope: 200 if scope is Scope.ADMIN else 403 for scope in Scope}
 
 
 async def test_two_servers_in_one_process_count_apart(tmp_path: Path) -> None:

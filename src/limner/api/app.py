@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from limner import __version__
-from limner.api import generations, images, problems, prompts, schemas, site, system
+from limner.api import access, generations, images, problems, prompts, schemas, session, site, system
+from limner.api.cookies import Cookies
+from limner.api.forwarded import Forwarded
 from limner.api.guard import Guard
+from limner.api.patience import Patience
+from limner.api.people import Door
+from limner.api.reach import Reach
 from limner.api.traffic import Traffic
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 
 
-def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
-    """The API and the website; the service starts and stops with it.
+# What a page elsewhere may read of an answer.
+_SHOWN = (
+    *("Content-Disposition", "Content-Location", "ETag", "Location", "Preference-Applied"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After"),
+)
 
-    `hosts`: names beside the loopback ones that this server answers to.
-    """
+
+def create_app(service: Service, *, secret: bytes, reach: Reach = Reach()) -> Traffic:
+    """The API and the website; the service starts and stops with it. Cookies are signed with `secret`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -35,8 +46,19 @@ def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
     app = routes()
     app.router.lifespan_context = lifespan
     app.state.service = service
+    door = app.state.door = Door(service.people, Cookies(secret), reach)
     site.install(app)
-    return Traffic(Guard(app, hosts, MAX_BODY_BYTES), service.metrics)
+    guarded: ASGIApp = Forwarded(Guard(Patience(app), door, reach, MAX_BODY_BYTES))
+    if reach.origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=reach.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=_SHOWN,
+        )
+    return Traffic(guarded, service.metrics)
 
 
 def routes() -> FastAPI:
@@ -50,7 +72,7 @@ def routes() -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (generations, images, prompts, system):
+    for room in (generations, images, prompts, session, system):
         app.include_router(room.router)
     problems.install(app)
     schema_of_routes = app.openapi
@@ -58,6 +80,7 @@ def routes() -> FastAPI:
     def with_events() -> dict[str, Any]:
         schema = schema_of_routes()
         schema["components"]["schemas"] = _event_schemas() | schema["components"]["schemas"]
+        access.document(schema)
         return schema
 
     app.openapi = with_events  # type: ignore[method-assign]

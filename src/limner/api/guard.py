@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from urllib.parse import urlsplit
+import contextlib
+from dataclasses import dataclass
 
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limner.api import problems
+from limner.api import access, problems
+from limner.api.limits import Limits
+from limner.api.people import Door, remember
+from limner.api.reach import Reach
+from limner.errors import KeyNeeded, LimnerError, NotAllowed, StorageUnavailable
+from limner.service.people import Asker
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 # For what is no page. A picture opened by itself is shown with a style of the browser's own.
 _POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
+@dataclass(slots=True)
+class _Visit:
+    """Who sent a request, and what it counts against."""
+
+    asker: Asker | None = None
+    limits: Limits | None = None
+
+
 class Guard:
-    """Refuses hosts and origins that are not ours, bodies that are no JSON or too large.
+    """Refuses hosts and origins that are not ours, whoever may not call a route, bodies that are no JSON
+    or too large.
 
     A page anywhere can make a visitor's browser send requests here, under a name of its own that it
-    points at this machine (DNS rebinding) or across sites; a `Host` and an `Origin` give it away.
+    points at this machine (DNS rebinding) or across sites; a `Host` and an `Origin` give it away. A key
+    in a header is good from anywhere: no browser sends it by itself.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, door: Door, reach: Reach, max_body_bytes: int) -> None:
         self._app = app
-        self._hosts = LOOPBACK_HOSTS | {host.lower() for host in hosts}
+        self._door = door
+        self._reach = reach
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        visit = _Visit()
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,36 +59,75 @@ class Guard:
                 headers.setdefault("Content-Security-Policy", _POLICY)
                 if scope["path"].startswith(("/api/generations", "/api/prompts", "/api/capabilities")):
                     headers.setdefault("Cache-Control", "no-store")
+                if message["status"] == 401:
+                    headers.setdefault("WWW-Authenticate", _challenge(scope))
+                if visit.limits is not None:
+                    with contextlib.suppress(StorageUnavailable):
+                        await visit.limits.write(headers)
             await send(message)
 
-        refusal = self._refusal(scope)
+        refusal = await self._refusal(scope, visit)
         if refusal is None:
+            remember(scope, visit.asker)
             _take_forwarded_host(scope)
             await self._app(scope, receive, send_guarded)
         else:
             await refusal(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, scope: Scope, visit: _Visit) -> Response | None:
+        """Why a request goes no further; `visit` learns who sent it."""
+        writes = scope["method"] not in _SAFE_METHODS
+        wrong_key: KeyNeeded | None = None
+        try:
+            try:
+                visit.asker = await self._door.key_of(scope)
+            except KeyNeeded as error:
+                wrong_key = error
+            if visit.asker is None and (misplaced := self._place_refusal(scope, writes)):
+                return misplaced
+            if visit.asker is None and wrong_key is None:
+                visit.asker = await self._door.without_key(scope)
+            visit.limits = self._limits(scope, visit.asker, wrong_key)
+            if visit.limits is not None:
+                self._door.people.admit(visit.limits.asker, work=visit.limits.work)
+        except LimnerError as error:
+            return await problems.refused(scope, error)
+        return self._body_refusal(Headers(scope=scope)) if writes else None
+
+    def _limits(self, scope: Scope, asker: Asker | None, wrong_key: KeyNeeded | None) -> Limits | None:
+        """What a call counts against; None: nothing. Raises `KeyNeeded` and `NotAllowed`."""
+        method, path = scope["method"], _path(scope)
+        needed = access.needed(method, path)
+        if needed is None:
+            return None
+        if asker is None:
+            raise wrong_key or KeyNeeded("This needs a key; ask whoever runs this server for one.")
+        if needed not in asker.scopes:
+            good_for = ", ".join(sorted(asker.scopes))
+            raise NotAllowed(f"This needs the scope {needed.value}; you have {good_for}.")
+        return Limits(self._door.people, asker, access.is_work(method, path))
+
+    def _place_refusal(self, scope: Scope, writes: bool) -> Response | None:
         headers = Headers(scope=scope)
         for name in ("host", "x-forwarded-host"):
             given = headers.get(name)
-            if (given is not None or name == "host") and not self._is_ours(given or ""):
-                names = ", ".join(sorted(self._hosts))
+            if (given is not None or name == "host") and not self._reach.answers_to(given or "", scope):
+                names = ", ".join(sorted(self._reach.names))
                 return problems.refusal(
                     403,
                     "host_not_allowed",
-                    f"This server does not answer to the host {given!r}, only to {names}.",
+                    f"This server does not answer to the host {given!r}, only to {names}; "
+                    "send a key, or let its operator add the host with --allow-host.",
                 )
-        if scope["method"] in _SAFE_METHODS:
-            return None
         origin = headers.get("origin")
-        if origin is not None and not self._is_ours(_netloc(origin)):
+        if writes and origin is not None and not self._reach.is_our_page(origin, scope):
             return problems.refusal(
                 403,
                 "origin_not_allowed",
-                f"Pages from {origin!r} may not write here; open this server's own page.",
+                f"Pages from {origin!r} may not write here; open this server's own page, "
+                "or let its operator add the page with --allow-origin.",
             )
-        return self._body_refusal(headers)
+        return None
 
     def _body_refusal(self, headers: Headers) -> Response | None:
         length = headers.get("content-length", "")
@@ -89,16 +143,16 @@ class Guard:
             )
         return None
 
-    def _is_ours(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        return match is not None and match[1].lower() in self._hosts
+
+def _path(scope: Scope) -> str:
+    """Without what a proxy puts before it."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
+def _challenge(scope: Scope) -> str:
+    """Clients of AUTOMATIC1111 know no other than Basic; elsewhere a browser would ask for a password."""
+    bearer = 'Bearer realm="Limner"'
+    return f'{bearer}, Basic realm="Limner"' if _path(scope).startswith("/sdapi/") else bearer
 
 
 def _take_forwarded_host(scope: Scope) -> None:

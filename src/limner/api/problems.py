@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from limner.api.schemas import FieldProblem, Problem
 from limner.errors import (
@@ -18,6 +19,7 @@ from limner.errors import (
     Conflict,
     FieldError,
     InvalidInput,
+    KeyNeeded,
     LimnerError,
     NotAllowed,
     NotFound,
@@ -35,6 +37,7 @@ _RETRY_AFTER_S = 5.0
 
 _STATUS: dict[type[LimnerError], int] = {
     InvalidInput: 422,
+    KeyNeeded: 401,
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
@@ -73,6 +76,11 @@ def too_large(limit_bytes: int) -> Response:
     return answer(
         problem(TooLarge(f"The body is larger than {limit_bytes // 1024} kB, the limit of this route."))
     )
+
+
+async def refused(scope: Scope, error: LimnerError) -> Response:
+    """The answer to what is refused before a route is looked for."""
+    return await _limner(Request(scope), error)
 
 
 def install(app: FastAPI) -> None:
@@ -130,6 +138,8 @@ async def _http(request: Request, error: Exception) -> Response:
             return answer(_problem(405, "method_not_allowed", detail), dict(error.headers or {}))
         case 413:
             return too_large(request.app.max_body_size)
+        case 408:
+            return answer(_problem(408, "too_slow", str(error.detail)), {"Connection": "close"})
         case 400:
             return refusal(400, "broken_json", "The body is not JSON in UTF-8.")
     return refusal(error.status_code, "refused", str(error.detail))

@@ -184,6 +184,29 @@ class PromptEvents(Answer):
     error: Problem
 
 
+class KeyIn(Frozen):
+    """A key that a page enters for its browser."""
+
+    key: str = Field(max_length=100, description="As `limner keys create` printed it")
+
+
+class Session(Answer):
+    """Who the server takes the caller for, and what they may."""
+
+    kind: Literal["operator", "key", "visitor", "stranger"] = Field(
+        description="A stranger may do nothing before entering a key"
+    )
+    name: str | None = Field(description="Of the key")
+    scopes: list[Literal["admin", "generate", "prompts", "read"]]
+    expires_at: datetime | None = Field(description="When the key expires")
+    queued: int | None = Field(description="Generations that may wait at once")
+    rate: int | None = Field(description="Requests for work that may come in a minute; null: any number")
+    quota: float | None = Field(
+        description="Megapixel-steps that may be asked for in a day; null: any number"
+    )
+    spent: float | None = Field(description="Megapixel-steps asked for since midnight UTC; null: not counted")
+
+
 class Alive(Answer):
     status: Literal["alive"] = "alive"
 

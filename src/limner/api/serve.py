@@ -11,9 +11,12 @@ from collections.abc import Callable
 import uvicorn
 
 from limner.api.app import create_app
+from limner.api.connection import Connection
+from limner.api.reach import Reach
 from limner.engine.messages import Engine
 from limner.errors import Unusable
 from limner.prompting.messages import PromptWriter
+from limner.service.people import Allowance
 from limner.service.service import Service
 from limner.settings import Settings
 from limner.store.store import Store
@@ -43,19 +46,29 @@ def serve(
 ) -> int:
     """Serve until SIGTERM or Ctrl+C and return the exit code; `listening` is told the URL once it answers.
 
-    Raises `Unusable` when the address or the data folder cannot be used.
+    Raises `Unusable` when the address or the data folder cannot be used, or strangers could come in.
     """
     sock = _bound(settings.host, settings.port)
+    store: Store | None = None
     try:
+        address = ipaddress.ip_address(sock.getsockname()[0])
+        hosts = () if address.is_unspecified else (_in_url(settings.host),)
+        reach = Reach((*hosts, *settings.allow_host), settings.allow_origin, loopback=address.is_loopback)
         store = Store(settings.data_dir)
+        _forbid_strangers(settings, reach, store)
     except BaseException:
         sock.close()
+        if store is not None:
+            store.close()
         raise
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{sock.getsockname()[1]}"
-    service = Service(store, engine, writer, max_queued=settings.max_queued)
+    shown = _own_address(sock.family) if address.is_unspecified else settings.host
+    url = f"http://{_in_url(shown)}:{sock.getsockname()[1]}"
+    service = Service(store, engine, writer, max_queued=settings.max_queued, visitors=_visitors(settings))
     config = uvicorn.Config(
-        create_app(service, hosts=[host]),
+        create_app(service, secret=store.cookie_secret(), reach=reach),
+        http=Connection,
+        ws="none",
+        proxy_headers=False,  # the application takes them itself
         log_config=None,
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=GRACE_S,
@@ -73,17 +86,45 @@ def serve(
     return 0 if server.started else 1
 
 
+def _forbid_strangers(settings: Settings, reach: Reach, store: Store) -> None:
+    """Raises `Unusable` when whoever reaches this server could use it without being told apart."""
+    if reach.loopback or settings.anonymous or store.keys.any_valid():
+        return
+    raise Unusable(
+        f"--host {settings.host} lets others reach this server, and there is no key yet that tells them "
+        "apart; make one with `limner keys create --name NAME` (and the same --data-dir), or let strangers "
+        "in with small quotas: --anonymous"
+    )
+
+
+def _visitors(settings: Settings) -> Allowance | None:
+    if not settings.anonymous:
+        return None
+    return Allowance(settings.visitor_queued, settings.visitor_rate, settings.visitor_quota)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_address(family: int) -> str:
+    """The address by which others most likely reach this machine. Nothing is sent to find it."""
+    beyond, here = ("2001:db8::1", "::1") if family == socket.AF_INET6 else ("192.0.2.1", "127.0.0.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((beyond, 9))
+        except OSError:
+            return here
+        found: str = probe.getsockname()[0]
+        return found
+
+
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket bound to a loopback address. Raises `Unusable` with the remedy."""
+    """A listening socket. Raises `Unusable` with the remedy."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
         raise Unusable(f"--host {host} is no address of this machine ({error.strerror})") from None
-    if not ipaddress.ip_address(address[0]).is_loopback:
-        raise Unusable(
-            f"--host {host} would let anyone who reaches it use this server; "
-            "use 127.0.0.1, and a reverse proxy or an SSH tunnel to reach it from elsewhere"
-        )
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -9,6 +9,8 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from limner.api.parts import Entrance
+
 PACKAGE = Path(__file__).parents[1]
 STATIC = PACKAGE / "static"
 REFERENCE = Path(__file__).parent / "reference"
@@ -41,11 +43,13 @@ def install(app: FastAPI) -> None:
 
 @router.get("/")
 @router.head("/")
-def page() -> Response:
+async def page(request: Request, door: Entrance) -> Response:
     index = STATIC / "index.html"
     if not index.is_file():
         return PlainTextResponse(_NOT_BUILT, 404)
-    return _fresh(index, _PAGE_POLICY)
+    response = _fresh(index, _PAGE_POLICY)
+    door.welcome(request, response)
+    return response
 
 
 @router.get("/docs")

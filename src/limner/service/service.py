@@ -25,6 +25,7 @@ from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
+from limner.service.people import Allowance, People
 from limner.service.picture import Picture
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
@@ -46,10 +47,20 @@ class Page:
 class Service:
     """What the API can ask for. Every method is called on the event loop; none blocks it."""
 
-    def __init__(self, store: Store, engine: Engine, writer: PromptWriter, *, max_queued: int = 50) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        writer: PromptWriter,
+        *,
+        max_queued: int = 50,
+        visitors: Allowance | None = None,
+    ) -> None:
+        """`visitors`: what strangers may do, each of them; None: strangers are not let in."""
         self.engine = engine
         self.writer = writer
         self.max_queued = max_queued
+        self.people = People(store, Allowance(max_queued), visitors)
         self._store = store
         self.metrics = Metrics()
         self._hub = Hub(self.metrics.told)
@@ -86,7 +97,7 @@ class Service:
         """Accept a `GenerationSubmission`; once this returns, it will be made.
 
         The same `key` with the same submission gets the same job. Raises `InvalidInput`, `Conflict`,
-        `Busy`, `NotReady` when the engine has given up, and what the prompt writer raises.
+        `Busy`, `QuotaSpent`, `NotReady` when the engine has given up, and what the prompt writer raises.
         """
         ticket = None if key is None else Ticket(key, _fingerprint(asked))
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
@@ -96,7 +107,10 @@ class Service:
             raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
         params = await self._resolved(asked)
 
-        queue = partial(self._store.queue.submit, max_queued=self.max_queued, ticket=ticket)
+        may = self.people.terms(person)
+        queue = partial(
+            self._store.queue.submit, max_queued=may.allowance.queued, purses=may.purses, ticket=ticket
+        )
         tag = -math.inf
         try:
             view = await self._seen(queue, person, params)

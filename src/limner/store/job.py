@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from limner.params import GenerationParams, OutputFormat
 
+# Whoever has the machine: the one person who needs neither key nor cookie, and sees everybody's jobs.
+OPERATOR = "operator"
+
 
 class Status(StrEnum):
     QUEUED = "queued"

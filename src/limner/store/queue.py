@@ -16,6 +16,7 @@ from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import Failure, Job, NewImage, Place, Status
 from limner.store.tables import images, jobs, people
+from limner.store.usage import Purse, charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,21 @@ class Queue:
         self._files = files
 
     def submit(
-        self, person: str, params: GenerationParams, *, max_queued: int, ticket: Ticket | None = None
+        self,
+        person: str,
+        params: GenerationParams,
+        *,
+        max_queued: int,
+        purses: Sequence[Purse] = (),
+        ticket: Ticket | None = None,
     ) -> Job:
         """Queue a job at the person's place in fair order (start-time fair queueing, Goyal et al. 1996).
 
         The same ticket gets the job it got before. Raises `Conflict` when its key came with something
-        else, and `Busy` when the person has `max_queued` jobs waiting.
+        else, `Busy` when the person has `max_queued` jobs waiting, and `QuotaSpent` when one of the
+        `purses` has too little left for it.
         """
-        return self._database.write(_submitted, person, params, max_queued, ticket)
+        return self._database.write(_submitted, person, params, max_queued, ticket, purses)
 
     def replayed(self, person: str, ticket: Ticket) -> Job | None:
         """The job this ticket got before. Raises `Conflict` as `submit` does."""
@@ -147,7 +155,12 @@ class Queue:
 
 
 def _submitted(
-    connection: Connection, person: str, params: GenerationParams, max_queued: int, ticket: Ticket | None
+    connection: Connection,
+    person: str,
+    params: GenerationParams,
+    max_queued: int,
+    ticket: Ticket | None,
+    purses: Sequence[Purse],
 ) -> Job:
     if ticket is not None and (known := _replayed(connection, person, ticket)):
         return known
@@ -158,6 +171,7 @@ def _submitted(
     values = rows.job_values(person, params, tag)
     if ticket is not None:
         values |= {"idempotency_key": ticket.key, "fingerprint": ticket.fingerprint}
+    charge(connection, purses, values["cost"])
     rows.enrol(connection, person, tag + values["cost"], is_new=now.last_tag is None)
     key = connection.execute(insert(jobs), values).inserted_primary_key
     assert key is not None

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
-from limner.store import rows
+from limner.store import rows, secret, usage
 from limner.store.database import Database
 from limner.store.files import Files
-from limner.store.job import Job, NewImage, Standing, Status
+from limner.store.job import OPERATOR, Job, NewImage, Standing, Status
+from limner.store.keys import Keys
 from limner.store.lock import FolderLock
 from limner.store.queue import Queue
 from limner.store.standing import standing
 from limner.store.tables import images, jobs, people
 
-_MINE = select(jobs).where(jobs.c.id == bindparam("id"), jobs.c.person == bindparam("person"))
+_THEIRS = or_(jobs.c.person == bindparam("person"), bindparam("person") == OPERATOR)
+_MINE = select(jobs).where(jobs.c.id == bindparam("id"), _THEIRS)
 _OWNER = select(images.c.job_id).where(images.c.id == bindparam("id")).scalar_subquery()
 _OF_IMAGE = select(jobs).where(jobs.c.id == _OWNER)
-_PAGE = (
+_PAGE_OF_ALL = (
     select(jobs)
-    .where(jobs.c.person == bindparam("person"), jobs.c.number < bindparam("before"))
+    .where(jobs.c.number < bindparam("before"))
     .order_by(jobs.c.number.desc())
     .limit(bindparam("limit"))
 )
+_PAGE = _PAGE_OF_ALL.where(jobs.c.person == bindparam("person"))
 
 
 class Store:
-    """Every method blocks and may be called from any thread; what has returned is on disk."""
+    """Every method blocks and may be called from any thread; what has returned is on disk.
+
+    A person sees and changes their own jobs alone, the operator everybody's.
+    """
 
     def __init__(self, folder: Path, *, serve: bool = True) -> None:
         """Open the record in `folder`, creating what is missing.
@@ -41,6 +47,7 @@ class Store:
         Raises `Unusable` when the folder cannot be used or another server owns it.
         """
         self._lock: FolderLock | None = None
+        self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(folder) if serve else None
@@ -48,6 +55,7 @@ class Store:
             self._database = Database(folder / "limner.db")
             self._bring_up_to_date(folder)
             self.queue = Queue(self._database, self._files)
+            self.keys = Keys(self._database)
             if serve:
                 self._recover()
         except (OSError, StorageUnavailable) as error:
@@ -71,9 +79,13 @@ class Store:
 
     def page(self, person: str, limit: int, before: int = sys.maxsize) -> list[Job]:
         """The person's newest jobs, those with a lower number than `before`."""
-        asked = {"person": person, "limit": limit, "before": before}
+        asked = {"limit": limit, "before": before}
         with self._database.read() as connection:
-            return rows.loaded(connection, connection.execute(_PAGE, asked).all())
+            if person == OPERATOR:
+                found = connection.execute(_PAGE_OF_ALL, asked)
+            else:
+                found = connection.execute(_PAGE, asked | {"person": person})
+            return rows.loaded(connection, found.all())
 
     def cancel(self, person: str, job_id: str) -> Job:
         """Call a job off; one that is over stays as it is. Raises `NotFound`."""
@@ -117,6 +129,15 @@ class Store:
         with self._database.read() as connection:
             return standing(connection)
 
+    def spent(self, payers: Iterable[str]) -> dict[str, float]:
+        """Megapixel-steps since midnight UTC of those who asked for something."""
+        with self._database.read() as connection:
+            return usage.spent(connection, payers)
+
+    def cookie_secret(self) -> bytes:
+        """What cookies are signed with; made at the first call and kept in the folder."""
+        return secret.read_or_make(self._folder / "cookie.key")
+
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():
             return
@@ -129,6 +150,7 @@ class Store:
     def _recover(self) -> None:
         """Put back what was running, and remove files that a crash left without a row."""
         self.queue.put_back()
+        self._database.write(usage.forget_the_past)
         self._database.write(lambda connection: self._files.keep_only(rows.image_paths(connection)))
 
     def _unlock(self) -> None:
@@ -138,7 +160,9 @@ class Store:
 
 
 def _cancelled(connection: Connection, *, person: str, id: str) -> Job:
-    mine = jobs.c.id == id, jobs.c.person == person
+    mine = [jobs.c.id == id]
+    if person != OPERATOR:
+        mine.append(jobs.c.person == person)
     under_way = jobs.c.status.in_((Status.QUEUED, Status.RUNNING))
     over = {"status": Status.CANCELLED, "finished_at": rows.now()}
     connection.execute(update(jobs).where(*mine, under_way).values(over))

@@ -61,6 +61,31 @@ jobs = Table(
     sqlite_autoincrement=True,
 )
 
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("quota", Float),
+    Column("rate", Integer),
+    Column("queued", Integer),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("last_used_at", Float),
+    Column("revoked_at", Float),
+)
+
+# What was asked for on a day (counted from 1970, in UTC), in megapixel-steps.
+usage = Table(
+    "usage",
+    metadata,
+    Column("payer", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("spent", Float, nullable=False),
+)
+
 images = Table(
     "images",
     metadata,
