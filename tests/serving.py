@@ -90,6 +90,7 @@ async def serving(
     max_queued: int = 50,
     visitors: Allowance | None = None,
     reach: Reach = Reach(),
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
@@ -99,6 +100,7 @@ async def serving(
     server = _Server(
         uvicorn.Config(
             app,
+            host=host,
             port=0,
             http=Connection,
             log_config=None,

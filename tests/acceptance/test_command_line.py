@@ -76,7 +76,11 @@ def test_models_list_names_the_starter() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["generate"], ["prompt"], ["bench"], ["models"], ["models", "list"]]
+    "command",
+    [
+        *([], ["serve"], ["generate"], ["prompt"], ["bench"], ["models"], ["models", "list"]),
+        *(["keys"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"]),
+    ],
 )
 def test_help_fits_a_screen(command: list[str]) -> None:
     ended = limner(*command, "--help")

@@ -15,16 +15,15 @@ SLOWEST_BYTES_S = 8192  # a telephone line of the nineties
 class Patience:
     """Gives up on a body that trickles in: whoever holds a connection so holds up nobody else."""
 
-    def __init__(self, app: ASGIApp, grace_s: float = GRACE_S) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._grace_s = grace_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._grace_s
+        deadline = loop.time() + GRACE_S
         whole = False
 
         async def receive_in_time() -> Message:

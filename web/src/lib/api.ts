@@ -15,6 +15,7 @@ export type Problem = Schemas['Problem']
 export type PromptEvents = Schemas['PromptEvents']
 export type PromptIn = Schemas['PromptIn']
 export type Ready = Schemas['Ready']
+export type Session = Schemas['Session']
 
 /** An event of a stream, told apart by `name`. */
 export type EventOf<Events> = { [N in keyof Events]: { id: string; name: N; data: Events[N] } }[keyof Events]
@@ -31,6 +32,11 @@ export class Refused extends Error {
   /** The same request may succeed later. */
   get passing(): boolean {
     return this.problem.status === 429 || this.problem.status === 503
+  }
+
+  /** The same request succeeds once this page has entered a key. */
+  get needsKey(): boolean {
+    return this.problem.status === 401
   }
 }
 
@@ -97,6 +103,20 @@ export const api = {
     } catch (cause) {
       throw new Unreachable('The server is not answering.', { cause })
     }
+  },
+
+  /** Who the server takes this page for. */
+  async session(): Promise<Session> {
+    return (await send('api/session')).json()
+  },
+
+  /** From now on this browser asks with that key. */
+  async enter(key: string): Promise<Session> {
+    return (await send('api/session', json({ key }))).json()
+  },
+
+  async leave(): Promise<void> {
+    await send('api/session', { method: 'DELETE' })
   },
 
   async generate(submission: GenerationSubmission, key: string, signal: AbortSignal): Promise<Generation> {

@@ -20,7 +20,8 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Tries until it works: again when the server says that later is better, again when it is back after being away.
+ * Tries until it works: again when the server says that later is better, when it is back after being away, and when
+ * a key that it asked for was entered.
  * `tell` hears why it waits. Raises every other refusal, and when aborted.
  */
 export async function patiently<T>(
@@ -38,6 +39,9 @@ export async function patiently<T>(
       } else if (error instanceof Unreachable) {
         tell('The server is not answering; this is asked for again as soon as it does.')
         await server.recovery(signal)
+      } else if (error instanceof Refused && error.needsKey) {
+        tell('This server asks for a key; what you asked for waits until you enter it.')
+        await server.admission(signal)
       } else throw error
     }
   }

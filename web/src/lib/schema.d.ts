@@ -149,6 +149,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Session
+         * @description Who the server takes you for, and what you may.
+         */
+        get: operations["read_session"];
+        put?: never;
+        /**
+         * Enter Key
+         * @description Enter a key: this browser is known by a cookie from now on, which no script can read.
+         */
+        post: operations["enter_key"];
+        /**
+         * Leave
+         * @description Forget the key that this browser entered.
+         */
+        delete: operations["leave"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/capabilities": {
         parameters: {
             query?: never;
@@ -636,6 +664,17 @@ export interface components {
              */
             random?: boolean | null;
         };
+        /**
+         * KeyIn
+         * @description A key that a page enters for its browser.
+         */
+        KeyIn: {
+            /**
+             * Key
+             * @description As `limner keys create` printed it
+             */
+            key: string;
+        };
         /** Limits */
         Limits: {
             /** Prompt Characters */
@@ -810,6 +849,50 @@ export interface components {
             ready: boolean;
             engine: components["schemas"]["EngineState"];
             prompt_writer: components["schemas"]["PromptWriterState"];
+        };
+        /**
+         * Session
+         * @description Who the server takes the caller for, and what they may.
+         */
+        Session: {
+            /**
+             * Kind
+             * @description A stranger may do nothing before entering a key
+             * @enum {string}
+             */
+            kind: "operator" | "key" | "visitor" | "stranger";
+            /**
+             * Name
+             * @description Of the key
+             */
+            name: string | null;
+            /** Scopes */
+            scopes: ("admin" | "generate" | "prompts" | "read")[];
+            /**
+             * Expires At
+             * @description When the key expires
+             */
+            expires_at: string | null;
+            /**
+             * Queued
+             * @description Generations that may wait at once
+             */
+            queued: number | null;
+            /**
+             * Rate
+             * @description Requests for work that may come in a minute; null: any number
+             */
+            rate: number | null;
+            /**
+             * Quota
+             * @description Megapixel-steps that may be asked for in a day; null: any number
+             */
+            quota: number | null;
+            /**
+             * Spent
+             * @description Megapixel-steps asked for since midnight UTC; null: not counted
+             */
+            spent: number | null;
         };
         /**
          * Voice
@@ -1137,6 +1220,95 @@ export interface operations {
                     "application/json": components["schemas"]["PromptOut"];
                     "text/event-stream": string;
                 };
+            };
+            /** @description What is wrong, as a problem document */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description What is wrong, as a problem document */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description What is wrong, as a problem document */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What is wrong, as a problem document */
             default: {

@@ -1,4 +1,4 @@
-import { api, type Capabilities, type Ready } from './api'
+import { api, type Capabilities, type Ready, type Session } from './api'
 
 const STEADY_MS = 10_000
 const WAITING_MS = 1_000
@@ -8,8 +8,11 @@ class Server {
   capabilities = $state.raw<Capabilities | null>(null)
   ready = $state.raw<Ready | null>(null)
   reachable = $state(true)
+  session = $state.raw<Session | null>(null)
+  asksForKey = $state(false)
   #timer: ReturnType<typeof setTimeout> | undefined
   #waiting: (() => void)[] = []
+  #locked: (() => void)[] = []
   #stale = true
 
   /** Look now, and again and again: often while something is missing, seldom while all is well. */
@@ -17,7 +20,10 @@ class Server {
     clearTimeout(this.#timer)
     try {
       this.ready = await api.ready()
-      if (this.#stale) this.capabilities = await api.capabilities()
+      if (this.#stale) {
+        this.capabilities = await api.capabilities()
+        this.#take(await api.session())
+      }
       this.#stale = false
       this.reachable = true
       for (const go of this.#waiting.splice(0)) go()
@@ -32,16 +38,39 @@ class Server {
 
   /** Resolves when the server, which did not answer, does so again. Raises when aborted. */
   async recovery(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    const answered = new Promise<void>((go) => this.#waiting.push(go))
-    const aborted = new Promise<never>((_, reject) =>
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
-    )
+    const answered = turn(this.#waiting, signal)
     this.#stale = true
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.watch(), WAITING_MS / 4)
-    await Promise.race([answered, aborted])
+    await answered
   }
+
+  /** Resolves when a key was entered, for which this asks. Raises when aborted. */
+  async admission(signal: AbortSignal): Promise<void> {
+    const entered = turn(this.#locked, signal)
+    this.asksForKey = true
+    await entered
+  }
+
+  /** Raises `Refused` when it is no key of this server. */
+  async enter(key: string): Promise<void> {
+    this.#take(await api.enter(key))
+  }
+
+  #take(session: Session): void {
+    this.session = session
+    this.asksForKey = session.kind === 'stranger'
+    if (!this.asksForKey) for (const go of this.#locked.splice(0)) go()
+  }
+}
+
+/** Resolves when whoever keeps `queue` calls it; rejects when `signal` aborts. */
+function turn(queue: (() => void)[], signal: AbortSignal): Promise<void> {
+  return new Promise((go, reject) => {
+    signal.throwIfAborted()
+    queue.push(go)
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
 }
 
 export const server = new Server()
