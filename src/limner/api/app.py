@@ -11,11 +11,16 @@ from pydantic.json_schema import models_json_schema
 
 from limner import __version__
 from limner.api import generations, images, problems, prompts, schemas, site, system
+from limner.api.dialects import Dialects, Worded
 from limner.api.guard import Guard
 from limner.api.traffic import Traffic
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
+# The same limits stand at their routes, which count the bytes of a body that does not say its length.
+LARGER_BODIES: dict[str, int] = {}
+# How errors are worded under the paths of other protocols.
+DIALECTS: dict[str, Worded] = {}
 
 
 def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
@@ -36,7 +41,8 @@ def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
     app.router.lifespan_context = lifespan
     app.state.service = service
     site.install(app)
-    return Traffic(Guard(app, hosts, MAX_BODY_BYTES), service.metrics)
+    guarded = Guard(app, hosts, MAX_BODY_BYTES, LARGER_BODIES)
+    return Traffic(Dialects(guarded, DIALECTS), service.metrics)
 
 
 def routes() -> FastAPI:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from fastapi import Response
@@ -26,8 +27,16 @@ class Guard:
     points at this machine (DNS rebinding) or across sites; a `Host` and an `Origin` give it away.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        max_body_bytes: int,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`larger`: the limits of those paths whose bodies may be larger than `max_body_bytes`."""
         self._app = app
+        self._larger = larger
         self._hosts = LOOPBACK_HOSTS | {host.lower() for host in hosts}
         self._max_body_bytes = max_body_bytes
 
@@ -73,12 +82,13 @@ class Guard:
                 "origin_not_allowed",
                 f"Pages from {origin!r} may not write here; open this server's own page.",
             )
-        return self._body_refusal(headers)
+        limit_bytes = self._larger.get(scope["path"], self._max_body_bytes)
+        return self._body_refusal(headers, limit_bytes)
 
-    def _body_refusal(self, headers: Headers) -> Response | None:
+    def _body_refusal(self, headers: Headers, limit_bytes: int) -> Response | None:
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            return problems.too_large(self._max_body_bytes)
+        if length.isdigit() and int(length) > limit_bytes:
+            return problems.too_large(limit_bytes)
         media_type = headers.get("content-type")
         has_body = "transfer-encoding" in headers or length not in ("", "0")
         if (media_type or has_body) and (media_type or "").split(";")[
