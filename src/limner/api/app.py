@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from limner import __version__
-from limner.api import generations, images, problems, prompts, schemas, site, system
+from limner.api import generations, images, problems, prompts, schemas, sdapi, site, system
 from limner.api.dialects import Dialects, Worded
 from limner.api.guard import Guard
 from limner.api.traffic import Traffic
@@ -18,9 +18,9 @@ from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 # The same limits stand at their routes, which count the bytes of a body that does not say its length.
-LARGER_BODIES: dict[str, int] = {}
+LARGER_BODIES: dict[str, int] = {**sdapi.LARGER_BODIES}
 # How errors are worded under the paths of other protocols.
-DIALECTS: dict[str, Worded] = {}
+DIALECTS: dict[str, Worded] = {sdapi.PATH: sdapi.worded}
 
 
 def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
@@ -56,7 +56,7 @@ def routes() -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (generations, images, prompts, system):
+    for room in (generations, images, prompts, system, sdapi):
         app.include_router(room.router)
     problems.install(app)
     schema_of_routes = app.openapi

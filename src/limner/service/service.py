@@ -27,6 +27,7 @@ from limner.service.events import Ended, Event, Preview, Progress, Queued, Snaps
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
 from limner.service.picture import Picture
+from limner.service.sessions import Sessions
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
 from limner.store.queue import Ticket
@@ -57,6 +58,7 @@ class Service:
         self._dispatcher = Dispatcher(store.queue, engine, self._hub)
         self._announcer: asyncio.Task[None] | None = None
         self.blocking = Blocking(self)
+        self.sessions = Sessions(self)
 
     async def start(self) -> None:
         await self.engine.start()
