@@ -103,6 +103,12 @@ class StorageUnavailable(LimnerError):
     code = "storage_unavailable"
 
 
+class Cancelled(LimnerError):
+    """This generation was cancelled before it was done."""
+
+    code = "cancelled"
+
+
 class EngineFailed(LimnerError):
     """The engine could not make this picture."""
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from limner.errors import FieldError, InvalidInput
 SEEDS = 2**32
 MAX_IMAGES = 16
 MAX_PROMPT = 4000
+_SHAPE_WEIGHT = 8  # of a difference in shape, against one in size
 
 
 class Sampler(StrEnum):
@@ -251,6 +253,29 @@ def _chosen(name: str | None, models: tuple[ModelInfo, ...]) -> ModelInfo:
             return model
     names = ", ".join(m.name for m in models)
     raise InvalidInput(FieldError("model", f"no model {name!r} is loaded; use one of: {names}", name, names))
+
+
+def nearest_size(model: ModelInfo, width: int, height: int) -> tuple[int, int]:
+    """The size that `model` can do which is most like `width` × `height`, in shape above all.
+
+    For protocols whose clients know a few sizes of somebody else's models. Both are 1 or more.
+    """
+    step = model.size_step
+    sides = range(-(-model.min_size // step) * step, model.max_size + 1, step)
+
+    def within(side: float) -> int:
+        return max(sides[0], min(sides[-1], round(side / step) * step))
+
+    # What is too large or too small as a whole is scaled first, so that its shape stays within reach.
+    scale = min(1.0, model.max_size / max(width, height))
+    scale = max(scale, min(model.min_size / min(width, height), model.max_size / max(width, height)))
+    wide, high = width * scale, height * scale
+
+    def unlikeness(size: tuple[int, int]) -> float:
+        shape = abs(math.log(size[0] * high / (size[1] * wide)))
+        return _SHAPE_WEIGHT * shape + abs(math.log(size[0] * size[1] / (wide * high))) / 2
+
+    return min(((side, within(side * high / wide)) for side in sides), key=unlikeness)
 
 
 def beyond_limits(params: GenerationParams, model: ModelInfo) -> list[FieldError]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from limner.engine.double import MODEL
 from limner.errors import InvalidInput
-from limner.params import SEEDS, GenerationParams, Sampler, Schedule, resolve, submission
+from limner.params import SEEDS, GenerationParams, Sampler, Schedule, nearest_size, resolve, submission
 
 OTHER = MODEL.model_copy(
     update={"name": "other", "default": False, "samplers": (Sampler.LCM,), "sampler": Sampler.LCM}
@@ -67,3 +69,30 @@ def test_cost_counts_pixels_steps_and_guidance() -> None:
     plain = resolved(width=512, height=512, num_inference_steps=10, guidance_scale=1)
     assert plain.cost == pytest.approx(2.62144)
     assert resolved(width=512, height=512, num_inference_steps=10, guidance_scale=2).cost == plain.cost * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ((256, 256), (256, 256)),
+        ((192, 320), (192, 320)),
+        ((1024, 1024), (512, 512)),
+        ((1536, 1024), (480, 320)),
+        ((1024, 1536), (320, 480)),
+        ((16, 16), (128, 128)),
+        ((250, 250), (256, 256)),
+        ((1, 99_999), (128, 512)),
+        ((99_999, 1), (512, 128)),
+    ],
+)
+def test_the_nearest_size_keeps_the_shape(asked: tuple[int, int], given: tuple[int, int]) -> None:
+    model = MODEL.model_copy(update={"min_size": 128, "max_size": 512, "size_step": 16})
+    assert nearest_size(model, *asked) == given
+
+
+@hypothesis.given(st.integers(1, 99_999), st.integers(1, 99_999), st.sampled_from([8, 16, 64, 48]))
+def test_the_nearest_size_is_one_that_the_model_can_do(width: int, height: int, step: int) -> None:
+    model = MODEL.model_copy(update={"min_size": 100, "max_size": 1000, "size_step": step})
+    for side in nearest_size(model, width, height):
+        assert model.min_size <= side <= model.max_size
+        assert side % step == 0

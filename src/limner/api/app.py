@@ -12,8 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from limner import __version__
-from limner.api import access, generations, images, problems, prompts, schemas, session, site, system
+from limner.api import access, generations, images, problems, prompts, schemas, sdapi, session, site, system
 from limner.api.cookies import Cookies
+from limner.api.dialects import Dialects, Worded
 from limner.api.forwarded import Forwarded
 from limner.api.guard import Guard
 from limner.api.patience import Patience
@@ -23,6 +24,10 @@ from limner.api.traffic import Traffic
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
+# The same limits stand at their routes, which count the bytes of a body that does not say its length.
+LARGER_BODIES: dict[str, int] = {**sdapi.LARGER_BODIES}
+# How errors are worded under the paths of other protocols.
+DIALECTS: dict[str, Worded] = {sdapi.PATH: sdapi.worded}
 
 
 # What a page elsewhere may read of an answer.
@@ -48,17 +53,18 @@ def create_app(service: Service, *, secret: bytes, reach: Reach = Reach()) -> Tr
     app.state.service = service
     door = app.state.door = Door(service.people, Cookies(secret), reach)
     site.install(app)
-    guarded: ASGIApp = Forwarded(Guard(Patience(app), door, reach, MAX_BODY_BYTES))
+    guarded = Guard(Patience(app), door, reach, MAX_BODY_BYTES, LARGER_BODIES)
+    outer: ASGIApp = Forwarded(Dialects(guarded, DIALECTS))
     if reach.origins:
-        guarded = CORSMiddleware(
-            guarded,
+        outer = CORSMiddleware(
+            outer,
             allow_origins=reach.origins,
             allow_methods=["*"],
             allow_headers=["*"],
             allow_private_network=True,
             expose_headers=_SHOWN,
         )
-    return Traffic(guarded, service.metrics)
+    return Traffic(outer, service.metrics)
 
 
 def routes() -> FastAPI:
@@ -72,7 +78,7 @@ def routes() -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (generations, images, prompts, session, system):
+    for room in (generations, images, prompts, session, system, sdapi):
         app.include_router(room.router)
     problems.install(app)
     schema_of_routes = app.openapi

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
@@ -38,10 +40,19 @@ class Guard:
     in a header is good from anywhere: no browser sends it by itself.
     """
 
-    def __init__(self, app: ASGIApp, door: Door, reach: Reach, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        door: Door,
+        reach: Reach,
+        max_body_bytes: int,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`larger`: the limits of those paths whose bodies may be larger than `max_body_bytes`."""
         self._app = app
         self._door = door
         self._reach = reach
+        self._larger = larger
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +103,8 @@ class Guard:
                 self._door.people.admit(visit.limits.asker, work=visit.limits.work)
         except LimnerError as error:
             return await problems.refused(scope, error)
-        return self._body_refusal(Headers(scope=scope)) if writes else None
+        limit_bytes = self._larger.get(_path(scope), self._max_body_bytes)
+        return self._body_refusal(Headers(scope=scope), limit_bytes) if writes else None
 
     def _limits(self, scope: Scope, asker: Asker | None, wrong_key: KeyNeeded | None) -> Limits | None:
         """What a call counts against; None: nothing. Raises `KeyNeeded` and `NotAllowed`."""
@@ -129,10 +141,10 @@ class Guard:
             )
         return None
 
-    def _body_refusal(self, headers: Headers) -> Response | None:
+    def _body_refusal(self, headers: Headers, limit_bytes: int) -> Response | None:
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            return problems.too_large(self._max_body_bytes)
+        if length.isdigit() and int(length) > limit_bytes:
+            return problems.too_large(limit_bytes)
         media_type = headers.get("content-type")
         has_body = "transfer-encoding" in headers or length not in ("", "0")
         if (media_type or has_body) and (media_type or "").split(";")[

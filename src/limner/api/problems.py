@@ -11,11 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Scope
 
 from limner.api.schemas import FieldProblem, Problem
 from limner.errors import (
     Busy,
+    Cancelled,
     Conflict,
     FieldError,
     InvalidInput,
@@ -41,6 +43,7 @@ _STATUS: dict[type[LimnerError], int] = {
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    Cancelled: 409,
     TooLarge: 413,
     Busy: 429,
     NotReady: 503,
@@ -137,7 +140,7 @@ async def _http(request: Request, error: Exception) -> Response:
             detail = f"{request.url.path} does not take {request.method}; it takes {allowed}."
             return answer(_problem(405, "method_not_allowed", detail), dict(error.headers or {}))
         case 413:
-            return too_large(request.app.max_body_size)
+            return too_large(request.scope.get(MAX_BODY_SIZE_SCOPE_KEY, request.app.max_body_size))
         case 408:
             return answer(_problem(408, "too_slow", str(error.detail)), {"Connection": "close"})
         case 400:

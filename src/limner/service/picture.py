@@ -19,7 +19,7 @@ _EXIF_USER_COMMENT = 0x9286
 _EXIF_IFD = 0x8769
 
 # What clients of this field call them.
-_SAMPLER_NAMES = {
+SAMPLER_NAMES = {
     Sampler.DDIM: "DDIM",
     Sampler.DDPM: "DDPM",
     Sampler.EULER: "Euler",
@@ -30,7 +30,7 @@ _SAMPLER_NAMES = {
     Sampler.TCD: "TCD",
     Sampler.FLOW_MATCH_EULER: "Flow match Euler",
 }
-_SCHEDULE_NAMES = {
+SCHEDULE_NAMES = {
     Schedule.PLAIN: "Automatic",
     Schedule.TRAILING: "SGM Uniform",
     Schedule.KARRAS: "Karras",
@@ -51,8 +51,8 @@ def parameters_text(params: GenerationParams, seed: int, width: int, height: int
     """The line that tools of this field read out of a picture: prompt, negative prompt, settings."""
     settings = {
         "Steps": params.num_inference_steps,
-        "Sampler": _SAMPLER_NAMES[params.sampler],
-        "Schedule type": _SCHEDULE_NAMES[params.schedule],
+        "Sampler": SAMPLER_NAMES[params.sampler],
+        "Schedule type": SCHEDULE_NAMES[params.schedule],
         "CFG scale": f"{params.guidance_scale:g}",
         "Seed": seed,
         "Size": f"{width}x{height}",
@@ -81,6 +81,13 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), PIL.Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=85, method=2)
+    return buffer.getvalue()
+
+
+def as_png(data: bytes) -> bytes:
+    """A preview for clients that know no other format. Blocks: call in a thread."""
+    buffer = io.BytesIO()
+    PIL.Image.open(io.BytesIO(data)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -21,12 +21,14 @@ from limner.errors import FieldError, InvalidInput, NotReady, PromptWriterFailed
 from limner.params import MAX_PROMPT, SEEDS, GenerationParams, ModelInfo, OutputFormat, resolve
 from limner.prompting.messages import PromptRequest, PromptWriter
 from limner.service import picture
+from limner.service.blocking import Blocking
 from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
 from limner.service.people import Allowance, People
 from limner.service.picture import Picture
+from limner.service.sessions import Sessions
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
 from limner.store.queue import Ticket
@@ -66,6 +68,8 @@ class Service:
         self._hub = Hub(self.metrics.told)
         self._dispatcher = Dispatcher(store.queue, engine, self._hub)
         self._announcer: asyncio.Task[None] | None = None
+        self.blocking = Blocking(self)
+        self.sessions = Sessions(self)
 
     async def start(self) -> None:
         await self.engine.start()
@@ -80,6 +84,7 @@ class Service:
             self._announcer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._announcer
+        await self.blocking.stop()
         await self._dispatcher.stop()
         await self.writer.stop()
         await self.engine.stop()
@@ -133,8 +138,12 @@ class Service:
         more = len(jobs) > limit
         return Page(await self._views(jobs[:limit]), str(jobs[limit - 1].number) if more else None)
 
-    async def wait(self, person: str, job_id: str, timeout_s: float) -> View:
-        """The job when it is over, or as it is after `timeout_s`. Raises `NotFound`."""
+    async def paint(self, person: str, asked: BaseModel) -> View:
+        """Submit for a caller who waits until it is done, as in `Blocking.paint`."""
+        return await self.blocking.paint(person, asked)
+
+    async def wait(self, person: str, job_id: str, timeout_s: float | None) -> View:
+        """The job when it is over, or as it is after `timeout_s` or when we stop. Raises `NotFound`."""
         with self._hub.listen(job_id) as channel, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 view = await self.view(person, job_id)

@@ -237,6 +237,555 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sdapi/v1/txt2img": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Txt2Img
+         * @description Answers once the pictures are done. They are called off 30 s after a caller who waits has gone.
+         */
+        post: operations["sdapi_post_txt2img"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Progress
+         * @description Of the oldest of the caller's calls.
+         */
+        get: operations["sdapi_get_progress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/interrupt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Interrupt
+         * @description Stop what the caller has under way; those who wait get the pictures that are finished.
+         */
+        post: operations["sdapi_post_interrupt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/skip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Skip
+         * @description Stop the oldest of the caller's calls.
+         */
+        post: operations["sdapi_post_skip"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Options
+         * @description With the model that the caller's next call will use.
+         */
+        get: operations["sdapi_get_options"];
+        put?: never;
+        /**
+         * Set Options
+         * @description Remember the model for this person until the server stops.
+         */
+        post: operations["sdapi_post_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/cmd-flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Cmd Flags */
+        get: operations["sdapi_get_cmd_flags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Memory
+         * @description Not told here: `/metrics` is the operator's.
+         */
+        get: operations["sdapi_get_memory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/sd-models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sd Models */
+        get: operations["sdapi_get_sd_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/samplers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Samplers
+         * @description Those that at least one model can use.
+         */
+        get: operations["sdapi_get_samplers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/schedulers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedulers */
+        get: operations["sdapi_get_schedulers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/upscalers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Upscalers
+         * @description Clients take the first for none at all.
+         */
+        get: operations["sdapi_get_upscalers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Embeddings */
+        get: operations["sdapi_get_embeddings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/scripts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Scripts */
+        get: operations["sdapi_get_scripts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/latent-upscale-modes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_latent_upscale_modes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/sd-vae": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_sd_vae"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/sd-modules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_sd_modules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/loras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_loras"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/hypernetworks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_hypernetworks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/face-restorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_face_restorers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/realesrgan-models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_realesrgan_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/prompt-styles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_prompt_styles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/script-info": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_script_info"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/extensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * None Of These
+         * @description There are none here.
+         */
+        get: operations["sdapi_get_extensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/refresh-checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh
+         * @description Nothing to do: models are given when the server starts.
+         */
+        post: operations["sdapi_post_refresh_checkpoints"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/refresh-vae": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh
+         * @description Nothing to do: models are given when the server starts.
+         */
+        post: operations["sdapi_post_refresh_vae"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/refresh-loras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh
+         * @description Nothing to do: models are given when the server starts.
+         */
+        post: operations["sdapi_post_refresh_loras"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/refresh-embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh
+         * @description Nothing to do: models are given when the server starts.
+         */
+        post: operations["sdapi_post_refresh_embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdapi/v1/png-info": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Png Info
+         * @description Read the parameters out of a picture; its pixels are not decoded.
+         */
+        post: operations["sdapi_post_png_info"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -788,6 +1337,30 @@ export interface components {
                 [key: string]: components["schemas"]["Schedule"][];
             };
         };
+        /** PictureIn */
+        PictureIn: {
+            /**
+             * Image
+             * @description A PNG, WebP or JPEG as base64 or as a data URL
+             */
+            image: string;
+        };
+        /**
+         * PngInfo
+         * @description `info`: the text as written. `items`: the other texts in the file. `parameters`: what the text says.
+         */
+        PngInfo: {
+            /** Info */
+            info: string;
+            /** Items */
+            items: {
+                [key: string]: string;
+            };
+            /** Parameters */
+            parameters: {
+                [key: string]: string;
+            };
+        };
         /**
          * PromptIn
          * @description What the prompt writer is to continue. The same seed writes the same prompt.
@@ -849,6 +1422,389 @@ export interface components {
             ready: boolean;
             engine: components["schemas"]["EngineState"];
             prompt_writer: components["schemas"]["PromptWriterState"];
+        };
+        /** SdEmbeddings */
+        SdEmbeddings: {
+            /**
+             * Loaded
+             * @default {}
+             */
+            loaded: {
+                [key: string]: unknown;
+            };
+            /**
+             * Skipped
+             * @default {}
+             */
+            skipped: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * SdError
+         * @description What is wrong: `error` is a stable name, `detail` a sentence, `errors` each wrong value by name.
+         */
+        SdError: {
+            /** Error */
+            error: string;
+            /** Detail */
+            detail: string;
+            /**
+             * Body
+             * @default
+             */
+            body: string;
+            /**
+             * Errors
+             * @default
+             */
+            errors: string;
+        };
+        /** SdModel */
+        SdModel: {
+            /** Title */
+            title: string;
+            /** Model Name */
+            model_name: string;
+            /** Hash */
+            hash: string | null;
+            /** Sha256 */
+            sha256: string | null;
+            /** Filename */
+            filename: string;
+            /** Config */
+            config: string | null;
+        };
+        /**
+         * SdNewOptions
+         * @description Whatever else is sent is ignored.
+         */
+        SdNewOptions: {
+            /**
+             * Sd Model Checkpoint
+             * @description For the caller's coming calls; a name that is not loaded changes nothing
+             */
+            sd_model_checkpoint?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * SdOptions
+         * @description Flat, as clients read it and send it back whole.
+         */
+        SdOptions: {
+            /** Sd Model Checkpoint */
+            sd_model_checkpoint: string;
+            /**
+             * Sd Checkpoint Hash
+             * @default
+             */
+            sd_checkpoint_hash: string;
+            /**
+             * Sd Vae
+             * @default Automatic
+             */
+            sd_vae: string;
+            /**
+             * Clip Stop At Last Layers
+             * @default 1
+             */
+            CLIP_stop_at_last_layers: number;
+            /**
+             * Samples Format
+             * @default png
+             */
+            samples_format: string;
+            /**
+             * Show Progress Every N Steps
+             * @default 1
+             */
+            show_progress_every_n_steps: number;
+            /**
+             * Live Previews Enable
+             * @default true
+             */
+            live_previews_enable: boolean;
+            /**
+             * Enable Pnginfo
+             * @default true
+             */
+            enable_pnginfo: boolean;
+        };
+        /**
+         * SdOverrides
+         * @description Settings for this request alone.
+         */
+        SdOverrides: {
+            /**
+             * Sd Model Checkpoint
+             * @description A title or name from `sd-models`
+             */
+            sd_model_checkpoint?: string | null;
+            /**
+             * Sd Vae
+             * @description Ignored: each model has its own
+             */
+            sd_vae?: string | null;
+            /**
+             * Clip Stop At Last Layers
+             * @description Ignored
+             */
+            CLIP_stop_at_last_layers?: number | null;
+        };
+        /**
+         * SdProgress
+         * @description All zeros when nothing of the caller's is under way.
+         */
+        SdProgress: {
+            /**
+             * Progress
+             * @default 0
+             */
+            progress: number;
+            /**
+             * Eta Relative
+             * @default 0
+             */
+            eta_relative: number;
+            /**
+             * @default {
+             *       "skipped": false,
+             *       "interrupted": false,
+             *       "stopping_generation": false,
+             *       "job": "",
+             *       "job_count": 0,
+             *       "job_timestamp": "0",
+             *       "job_no": 0,
+             *       "sampling_step": 0,
+             *       "sampling_steps": 0
+             *     }
+             */
+            state: components["schemas"]["SdState"];
+            /** Current Image */
+            current_image: string | null;
+            /** Textinfo */
+            textinfo: string | null;
+            /** Current Task */
+            current_task: string | null;
+        };
+        /** SdSampler */
+        SdSampler: {
+            /** Name */
+            name: string;
+            /** Aliases */
+            aliases: string[];
+            /**
+             * Options
+             * @default {}
+             */
+            options: {
+                [key: string]: string;
+            };
+        };
+        /** SdScheduler */
+        SdScheduler: {
+            /** Name */
+            name: string;
+            /** Label */
+            label: string;
+            /** Aliases */
+            aliases: string[];
+            /**
+             * Default Rho
+             * @default -1
+             */
+            default_rho: number;
+            /**
+             * Need Inner Model
+             * @default false
+             */
+            need_inner_model: boolean;
+        };
+        /** SdScripts */
+        SdScripts: {
+            /**
+             * Txt2Img
+             * @default []
+             */
+            txt2img: string[];
+            /**
+             * Img2Img
+             * @default []
+             */
+            img2img: string[];
+        };
+        /** SdState */
+        SdState: {
+            /**
+             * Skipped
+             * @default false
+             */
+            skipped: boolean;
+            /**
+             * Interrupted
+             * @default false
+             */
+            interrupted: boolean;
+            /**
+             * Stopping Generation
+             * @default false
+             */
+            stopping_generation: boolean;
+            /**
+             * Job
+             * @default
+             */
+            job: string;
+            /**
+             * Job Count
+             * @default 0
+             */
+            job_count: number;
+            /**
+             * Job Timestamp
+             * @default 0
+             */
+            job_timestamp: string;
+            /**
+             * Job No
+             * @default 0
+             */
+            job_no: number;
+            /**
+             * Sampling Step
+             * @default 0
+             */
+            sampling_step: number;
+            /**
+             * Sampling Steps
+             * @default 0
+             */
+            sampling_steps: number;
+        };
+        /** SdUpscaler */
+        SdUpscaler: {
+            /** Name */
+            name: string;
+            /** Model Name */
+            model_name: string | null;
+            /** Model Path */
+            model_path: string | null;
+            /** Model Url */
+            model_url: string | null;
+            /**
+             * Scale
+             * @default 1
+             */
+            scale: number;
+        };
+        /**
+         * TextToImage
+         * @description What to paint. Fields that are not named here are ignored; null or left out: the model's own.
+         */
+        TextToImage: {
+            /**
+             * Prompt
+             * @default
+             */
+            prompt?: string;
+            /** Negative Prompt */
+            negative_prompt?: string | null;
+            /** Steps */
+            steps?: number | null;
+            /** Cfg Scale */
+            cfg_scale?: number | null;
+            /**
+             * Width
+             * @description The nearest size of that shape is painted
+             */
+            width?: number | null;
+            /** Height */
+            height?: number | null;
+            /**
+             * Seed
+             * @description -1: random, and `info` says which
+             */
+            seed?: number | null;
+            /**
+             * Batch Size
+             * @description times `n_iter`: up to 16
+             */
+            batch_size?: number | null;
+            /** N Iter */
+            n_iter?: number | null;
+            /** Sampler Name */
+            sampler_name?: string | null;
+            /**
+             * Sampler Index
+             * @description The older name of `sampler_name`
+             */
+            sampler_index?: string | null;
+            /** Scheduler */
+            scheduler?: string | null;
+            override_settings?: components["schemas"]["SdOverrides"] | null;
+            /**
+             * Override Settings Restore Afterwards
+             * @description Ignored: always
+             */
+            override_settings_restore_afterwards?: boolean | null;
+            /** Send Images */
+            send_images?: boolean | null;
+            /**
+             * Save Images
+             * @description Ignored: Limner keeps what it paints
+             */
+            save_images?: boolean | null;
+            /**
+             * Force Task Id
+             * @description A name by which to ask for progress and to interrupt
+             */
+            force_task_id?: string | null;
+            /**
+             * Denoising Strength
+             * @description Of a second pass; ignored
+             */
+            denoising_strength?: number | null;
+            /** Enable Hr */
+            enable_hr?: boolean | null;
+            /** Restore Faces */
+            restore_faces?: boolean | null;
+            /** Tiling */
+            tiling?: boolean | null;
+            /** Styles */
+            styles?: string[] | null;
+            /** Script Name */
+            script_name?: string | null;
+            /** Alwayson Scripts */
+            alwayson_scripts?: {
+                [key: string]: unknown;
+            } | null;
+            /** Subseed */
+            subseed?: number | null;
+            /** Subseed Strength */
+            subseed_strength?: number | null;
+            /** Seed Resize From W */
+            seed_resize_from_w?: number | null;
+            /** Seed Resize From H */
+            seed_resize_from_h?: number | null;
+            /** Refiner Checkpoint */
+            refiner_checkpoint?: string | null;
+            /** S Churn */
+            s_churn?: number | null;
+        };
+        /**
+         * TextToImageAnswer
+         * @description `images`: base64. `parameters`: what was asked, as it was done. `info`: JSON as a string.
+         */
+        TextToImageAnswer: {
+            /** Images */
+            images: string[];
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Info */
+            info: string;
         };
         /**
          * Session
@@ -1413,6 +2369,877 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sdapi_post_txt2img: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextToImage"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextToImageAnswer"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_progress: {
+        parameters: {
+            query?: {
+                skip_current_image?: boolean;
+                /** @description A `force_task_id`; left out: the caller's oldest call */
+                force_task_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdProgress"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_interrupt: {
+        parameters: {
+            query?: {
+                /** @description A `force_task_id`; left out: the caller's oldest call */
+                force_task_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_skip: {
+        parameters: {
+            query?: {
+                /** @description A `force_task_id`; left out: the caller's oldest call */
+                force_task_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdOptions"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SdNewOptions"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_cmd_flags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_memory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_sd_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdModel"][];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_samplers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdSampler"][];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_schedulers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdScheduler"][];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_upscalers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdUpscaler"][];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_embeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdEmbeddings"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_scripts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdScripts"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_latent_upscale_modes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_sd_vae: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_sd_modules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_loras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_hypernetworks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_face_restorers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_realesrgan_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_prompt_styles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_script_info: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_get_extensions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown[];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_refresh_checkpoints: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_refresh_vae: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_refresh_loras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_refresh_embeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    sdapi_post_png_info: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PictureIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PngInfo"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SdError"];
                 };
             };
         };

@@ -1,0 +1,142 @@
+"""`webuiapi`, unchanged, against the real application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients import webuiapi_environment
+from tests.running import RunningServer
+from tests.serving import Api, serving
+
+CALLS = Path(__file__).parent / "webuiapi_calls.py"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def client() -> Path:
+    return webuiapi_environment.python()
+
+
+@pytest.fixture(scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    async with serving(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+async def does(client: Path, api: Api, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    """What the client got for each call."""
+    command = [str(client), str(CALLS), str(api.port), json.dumps(calls)]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err.decode()
+    found: list[Any] = json.loads(out)
+    return found
+
+
+@pytest.mark.anyio
+async def test_webuiapi_gets_its_pictures_with_what_they_are_made_from(client: Path, api: Api) -> None:
+    asked = {"prompt": "a red house", "negative_prompt": "fog", "seed": 7, "width": 128, "height": 128}
+    one, several = await does(
+        client,
+        api,
+        ("painted", asked | {"cfg_scale": 5.5}),
+        (
+            "painted",
+            asked | {"batch_size": 2, "n_iter": 2, "sampler_name": "DPM++ 2M", "scheduler": "karras"},
+        ),
+    )
+    assert (one["sizes"], one["formats"]) == ([[128, 128]], ["PNG"])
+    assert one["info"]["infotexts"] == one["texts"]
+    assert one["texts"] == [
+        "a red house\nNegative prompt: fog\n"
+        "Steps: 8, Sampler: Euler a, Schedule type: Automatic, CFG scale: 5.5, Seed: 7, "
+        "Size: 128x128, Model: double"
+    ]
+    assert several["info"]["all_seeds"] == [7, 8, 9, 10]
+    assert [f"Seed: {seed}," in text for seed, text in zip(range(7, 11), several["texts"], strict=True)] == [
+        True
+    ] * 4
+    assert all("Sampler: DPM++ 2M, Schedule type: Karras" in text for text in several["texts"])
+    assert several["pixels"][0] == one["pixels"][0]
+    assert len({tuple(pixel) for pixel in several["pixels"]}) == 4
+    assert (several["parameters"]["batch_size"], several["parameters"]["n_iter"]) == (2, 2)
+
+
+@pytest.mark.anyio
+async def test_webuiapi_reads_every_list(client: Path, api: Api) -> None:
+    (found,) = await does(client, api, ("everything", {}))
+    assert found["get_options"]["sd_model_checkpoint"] == "double"
+    assert [model["title"] for model in found["get_sd_models"]] == ["double"]
+    assert {"Euler a", "DPM++ 2M", "DDIM"} <= {sampler["name"] for sampler in found["get_samplers"]}
+    assert {"automatic", "karras"} <= {schedule["name"] for schedule in found["get_schedulers"]}
+    assert found["get_progress"]["progress"] == 0
+    assert found["get_scripts"] == {"txt2img": [], "img2img": []}
+    assert found["get_embeddings"] == {"loaded": {}, "skipped": {}}
+    assert found["get_loras"] == found["get_sd_vae"] == found["get_latent_upscale_modes"] == []
+
+
+@pytest.mark.anyio
+async def test_webuiapi_interrupts_its_own_call_and_sees_how_far_it_was(client: Path, api: Api) -> None:
+    (found,) = await does(client, api, ("interrupted", {"prompt": "a slow house", "steps": 150, "n_iter": 2}))
+    assert found["answer"] == {}
+    assert 0 < found["seen"]["progress"] < 1
+    assert found["seen"]["state"]["job_count"] == 2
+    assert found["sizes"] == []
+    assert found["after"]["progress"] == found["after"]["state"]["job_count"] == 0
+
+
+@pytest.mark.anyio
+async def test_webuiapi_reads_the_parameters_back_out_of_a_picture(client: Path, api: Api) -> None:
+    (found,) = await does(
+        client, api, ("read_back", {"prompt": "a röd house", "seed": 3, "negative_prompt": "fog"})
+    )
+    assert found["info"].startswith("a röd house\nNegative prompt: fog\nSteps: 8")
+    assert found["parameters"]["Prompt"] == "a röd house"
+    assert (found["parameters"]["Seed"], found["parameters"]["Size-1"]) == ("3", "512")
+
+
+@pytest.mark.anyio
+async def test_webuiapi_is_told_what_cannot_be_painted_as_asked(client: Path, api: Api) -> None:
+    larger, picture, model = await does(
+        client,
+        api,
+        ("refused", {"call": "txt2img", "prompt": "a red house", "enable_hr": True}),
+        ("from_picture", {}),
+        (
+            "refused",
+            {"call": "txt2img", "prompt": "x", "override_settings": {"sd_model_checkpoint": "nobody"}},
+        ),
+    )
+    assert (larger["status"], picture["status"], model["status"]) == (422, 422, 422)
+    assert "enable_hr" in larger["errors"]
+    assert "txt2img" in picture["detail"]
+    assert "double" in model["detail"]
+
+
+def test_webuiapi_gets_a_picture_from_the_real_server(client: Path, tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data") as server:
+        port = server.url.rpartition(":")[2]
+        asked = {"prompt": "a red house at night", "seed": 7, "width": 512, "height": 512}
+        calls = json.dumps([("painted", asked)])
+        ran = subprocess.run(
+            [client, CALLS, port, calls], capture_output=True, text=True, timeout=90, check=False
+        )
+    assert ran.returncode == 0, ran.stderr
+    (found,) = json.loads(ran.stdout)
+    assert found["formats"] == ["PNG"]
+    assert found["sizes"] == [[found["info"]["width"], found["info"]["height"]]]
+    assert found["texts"] == found["info"]["infotexts"]
+    assert found["info"]["sd_model_name"] == "starter"
