@@ -85,11 +85,13 @@ async def serving(
     engine: EngineDouble | None = None,
     writer: PromptWriterDouble | None = None,
     max_queued: int = 50,
+    grace_s: float = 30.0,
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
     service = Service(store, engine, writer, max_queued=max_queued)
+    service.blocking.grace_s = grace_s
     server = _Server(
         uvicorn.Config(create_app(service), port=0, log_config=None, timeout_graceful_shutdown=5)
     )

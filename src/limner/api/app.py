@@ -14,13 +14,16 @@ from limner.api import generations, images, problems, prompts, schemas, site, sy
 from limner.api.dialects import Dialects, Worded
 from limner.api.guard import Guard
 from limner.api.traffic import Traffic
+from limner.api.v1 import errors as v1_errors
+from limner.api.v1 import images as v1_images
+from limner.api.v1 import models as v1_models
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 # The same limits stand at their routes, which count the bytes of a body that does not say its length.
-LARGER_BODIES: dict[str, int] = {}
+LARGER_BODIES = {"/api/generations/batch": generations.MAX_BATCH_BYTES}
 # How errors are worded under the paths of other protocols.
-DIALECTS: dict[str, Worded] = {}
+DIALECTS: dict[str, Worded] = {"/v1": v1_errors.worded}
 
 
 def create_app(service: Service, *, hosts: Collection[str] = ()) -> Traffic:
@@ -56,7 +59,7 @@ def routes() -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (generations, images, prompts, system):
+    for room in (generations, images, prompts, system, v1_images, v1_models):
         app.include_router(room.router)
     problems.install(app)
     schema_of_routes = app.openapi

@@ -82,7 +82,8 @@ class Guard:
                 "origin_not_allowed",
                 f"Pages from {origin!r} may not write here; open this server's own page.",
             )
-        limit_bytes = self._larger.get(scope["path"], self._max_body_bytes)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        limit_bytes = self._larger.get(path, self._max_body_bytes)
         return self._body_refusal(headers, limit_bytes)
 
     def _body_refusal(self, headers: Headers, limit_bytes: int) -> Response | None:
