@@ -330,7 +330,7 @@ async def test_who_hangs_up_and_asks_again_finds_the_same_picture(tmp_path: Path
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_hangs_up_for_good_has_the_job_called_off(tmp_path: Path, stream: bool) -> None:
-    async with serving(tmp_path, EngineDouble(step_s=0.05), grace_s=0.3) as api:
+    async with serving(tmp_path, EngineDouble(step_s=0.5), grace_s=0.3) as api:
         body = {"prompt": "a red house", "num_inference_steps": 150, "stream": stream}
         with pytest.raises(httpx.ReadTimeout):
             async with api.client.stream("POST", GENERATIONS, json=body, timeout=0.5) as answer:
@@ -357,7 +357,7 @@ async def test_who_hangs_up_while_bytes_flow_has_the_job_called_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(long_answers, "PATIENCE_S", 0.1)
-    async with serving(tmp_path, EngineDouble(step_s=0.05), grace_s=0.1) as api:
+    async with serving(tmp_path, EngineDouble(step_s=0.5), grace_s=0.1) as api:
         body = {"prompt": "x", "num_inference_steps": 150}
         async with api.client.stream("POST", GENERATIONS, json=body) as answer:
             await anext(answer.aiter_raw())

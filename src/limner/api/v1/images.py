@@ -30,7 +30,7 @@ from limner.api.v1.schemas import (
 from limner.errors import LimnerError
 from limner.params import GenerationParams
 from limner.service import picture
-from limner.service.blocking import succeeded
+from limner.service.blocking import over, succeeded
 from limner.service.events import Ended, ImageStored, Preview, Snapshot, View
 from limner.service.service import Service
 from limner.store.job import Image
@@ -110,10 +110,12 @@ class _Stream:
         self._completed: set[int] = set()
 
     async def events(self, person: str, submission: BaseModel) -> AsyncGenerator[bytes]:
-        """First an empty one once the job is accepted."""
-        async with self._service.blocking.held(person, submission) as view:
-            yield b""
-            try:
+        """First an empty one once the job is accepted. Raises what `Blocking.held` raises, before it."""
+        is_accepted = False
+        try:
+            async with self._service.blocking.held(person, submission) as view:
+                is_accepted = True
+                yield b""
                 async for event in self._service.follow(person, view.job.id):
                     match event.payload:
                         case Preview() as preview if self._is_due(preview, view.job.params):
@@ -124,11 +126,14 @@ class _Stream:
                             for image in view.job.images:
                                 if image.index not in self._completed:
                                     yield await self._finished(image, view.job.params)
-                succeeded(view)
-            except LimnerError as error:
-                yield streams.event("error", error_of(problems.problem(error)))
-                return
-            yield _DONE
+                over(view)
+            succeeded(view)
+        except LimnerError as error:
+            if not is_accepted:
+                raise
+            yield streams.event("error", error_of(problems.problem(error)))
+            return
+        yield _DONE
 
     def _is_due(self, preview: Preview, params: GenerationParams) -> bool:
         """They are spread over the steps; a picture that is done sooner has fewer."""
