@@ -76,7 +76,7 @@ async def _says(environment: dict[str, str], *command: str) -> dict[str, Any]:
             running.kill()
             await running.wait()
     assert running.returncode == 0, complaints.decode()[-4000:]
-    found: dict[str, Any] = json.loads(said)
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])  # some print advertisements before
     return found
 
 
