@@ -91,11 +91,13 @@ async def serving(
     visitors: Allowance | None = None,
     reach: Reach = Reach(),
     host: str = "127.0.0.1",
+    grace_s: float = 30.0,
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
     service = Service(store, engine, writer, max_queued=max_queued, visitors=visitors)
+    service.blocking.grace_s = grace_s
     app = create_app(service, secret=store.cookie_secret(), reach=reach)
     server = _Server(
         uvicorn.Config(

@@ -53,6 +53,12 @@ class NotFound(LimnerError):
     code = "not_found"
 
 
+class ModelNotFound(NotFound):
+    """No model of this name is loaded."""
+
+    code = "model_not_found"
+
+
 class Conflict(LimnerError):
     """This contradicts what was asked before."""
 

@@ -183,6 +183,7 @@ _MESSAGES = {
     "greater_than_equal": "{value} is too small; use {limit} or more",
     "int_from_float": "{value} is not a whole number",
     "int_parsing": "{value} is not a whole number",
+    "literal_error": "{value} is not known; use {limit}",
     "less_than_equal": "{value} is too large; use {limit} or less",
     "missing": "is missing",
     "string_too_long": "is too long; use at most {limit} characters",

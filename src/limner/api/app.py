@@ -21,13 +21,16 @@ from limner.api.patience import Patience
 from limner.api.people import Door
 from limner.api.reach import Reach
 from limner.api.traffic import Traffic
+from limner.api.v1 import errors as v1_errors
+from limner.api.v1 import images as v1_images
+from limner.api.v1 import models as v1_models
 from limner.service.service import Service
 
 MAX_BODY_BYTES = 64 * 1024
 # The same limits stand at their routes, which count the bytes of a body that does not say its length.
-LARGER_BODIES: dict[str, int] = {**sdapi.LARGER_BODIES}
+LARGER_BODIES = {**sdapi.LARGER_BODIES, "/api/generations/batch": generations.MAX_BATCH_BYTES}
 # How errors are worded under the paths of other protocols.
-DIALECTS: dict[str, Worded] = {sdapi.PATH: sdapi.worded}
+DIALECTS: dict[str, Worded] = {sdapi.PATH: sdapi.worded, "/v1": v1_errors.worded}
 
 
 # What a page elsewhere may read of an answer.
@@ -78,7 +81,7 @@ def routes() -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (generations, images, prompts, session, system, sdapi):
+    for room in (generations, images, prompts, session, system, sdapi, v1_images, v1_models):
         app.include_router(room.router)
     problems.install(app)
     schema_of_routes = app.openapi

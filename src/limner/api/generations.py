@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field
 
 from limner.api import answers, problems, schemas, streams
 from limner.api.parts import App, BaseURL
 from limner.api.people import Person
-from limner.params import GenerationSubmission
+from limner.params import Frozen, GenerationSubmission
 from limner.service.service import MAX_WAIT_S, Service
 
 if TYPE_CHECKING:
@@ -21,12 +22,30 @@ else:
 
 router = APIRouter(prefix="/api/generations", tags=["generations"], responses=problems.RESPONSES)
 
+MAX_BATCH = 100
+MAX_BATCH_BYTES = 1024 * 1024
+
 Id = str
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key and body: the same generation",
+    ),
+]
 _EVENTS: dict[str, Any] = {
     streams.MEDIA_TYPE: {
         "schema": {"type": "string", "description": "Events named and shaped as in `GenerationEvents`"}
     }
 }
+
+
+class Batch(Frozen):
+    """Several submissions."""
+
+    items: list[Submission] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 @router.post(
@@ -47,15 +66,7 @@ async def generate(
     prefer: Annotated[
         str | None, Header(alias="Prefer", description="`wait=N` waits up to N seconds, at most 60")
     ] = None,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            min_length=1,
-            max_length=255,
-            description="The same key and body: the same generation",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Ask for pictures. With `Accept: text/event-stream` the answer is the stream of events."""
     view = await service.submit(person, asked, idempotency_key)
@@ -73,6 +84,22 @@ async def generate(
         headers,
         "application/json",
     )
+
+
+@router.post(
+    "/batch",
+    status_code=202,
+    response_model=schemas.GenerationBatch,
+    responses={202: {"description": "All accepted; they will be made even if the server restarts"}},
+    max_body_size=MAX_BATCH_BYTES,
+)
+async def generate_batch(
+    asked: Batch, service: App, person: Person, base_url: BaseURL, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Ask for up to 100 generations at once: all are accepted, or none. Each counts as one that waits."""
+    views = await service.submit_all(person, asked.items, idempotency_key)
+    answer = schemas.GenerationBatch(items=[answers.generation(view, base_url) for view in views])
+    return Response(answer.model_dump_json(), 202, media_type="application/json")
 
 
 @router.get("")

@@ -33,14 +33,18 @@ async def read_image(
     id: str,
     service: App,
     format: Annotated[OutputFormat | None, Query(description="Convert; default: as generated")] = None,
+    quality: Annotated[
+        int | None, Query(ge=0, le=100, description="Of JPEG and WebP; 100 is best; default: 92")
+    ] = None,
     download: Annotated[bool, Query(description="Save instead of show")] = False,
 ) -> Response:
     """The picture. Whoever has its URL may see it."""
-    etag = f'"{id}-{format}"' if format else f'"{id}"'
+    wanted = (str(part) for part in (id, format, quality) if part is not None)
+    etag = f'"{"-".join(wanted)}"'
     if _known(request, etag):
         await service.image(id)
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
-    return _answer(await service.picture(id, format), etag, download)
+    return _answer(await service.picture(id, format, quality), etag, download)
 
 
 @router.head("/{id}/thumbnail", include_in_schema=False)

@@ -19,6 +19,7 @@ from limner.errors import (
     Busy,
     Cancelled,
     Conflict,
+    EngineFailed,
     FieldError,
     InvalidInput,
     KeyNeeded,
@@ -113,6 +114,8 @@ async def _limner(request: Request, error: Exception) -> Response:
     found = problem(error)
     retry_after_s = getattr(error, "retry_after_s", _RETRY_AFTER_S if found.status == 503 else None)
     headers = None if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
+    if isinstance(error, Cancelled | EngineFailed):
+        headers = {"X-Should-Retry": "false"}  # some clients take any 409 and 500 for a hiccup
     if found.status >= 500 and not isinstance(error, NotReady):
         log.error("%s %s: %s", request.method, request.url.path, error)
     return answer(found, headers)

@@ -76,6 +76,12 @@ class GenerationList(Answer):
     next_cursor: str | None
 
 
+class GenerationBatch(Answer):
+    """In the order in which they were asked for."""
+
+    items: list[Generation]
+
+
 class QueuedEvent(Answer):
     position: int
     eta_s: float | None

@@ -54,12 +54,14 @@ class Blocking:
         Raises what `Service.submit` and `succeeded` raise, and `NotReady` when the server stops before.
         """
         async with self.held(person, asked) as view:
-            return succeeded(await self._service.wait(person, view.job.id, None))
+            view = over(await self._service.wait(person, view.job.id, None))
+        return succeeded(view)
 
     @contextlib.asynccontextmanager
     async def held(self, person: str, asked: BaseModel) -> AsyncGenerator[View]:
-        """The job as it was accepted; the caller who leaves the context by an exception has gone.
+        """The job as it was accepted; a caller who leaves the context by an exception has gone.
 
+        Whoever has been told how it ended leaves without one, even if it was no success.
         Raises what `Service.submit` raises.
         """
         wish = (person, asked.model_dump_json())
@@ -134,16 +136,21 @@ class Blocking:
             log.warning("a job that nobody waits for was not called off: %s", error)
 
 
+def over(view: View) -> View:
+    """`view`, if its job has ended one way or another. Raises `NotReady`."""
+    if not view.job.status.over:
+        raise NotReady("the server is stopping; ask again in a moment", retry_after_s=5)
+    return view
+
+
 def succeeded(view: View) -> View:
-    """`view`, if its pictures are all there. Raises `EngineFailed`, `Cancelled`, or `NotReady`."""
+    """`view` of a job that is over, if its pictures are all there. Raises `EngineFailed` and `Cancelled`."""
     job = view.job
     if job.status is Status.SUCCEEDED:
         return view
-    if job.status is Status.CANCELLED:
+    if job.failure is None:
         raise Cancelled
-    if job.failure is not None:
-        raise EngineFailed(f"the engine could not make this picture: {job.failure.message}")
-    raise NotReady("the server is stopping; ask again in a moment", retry_after_s=5)
+    raise EngineFailed(f"the engine could not make this picture: {job.failure.message}")
 
 
 def _refused(submission: asyncio.Task[View]) -> bool:

@@ -15,6 +15,7 @@ from limner.params import GenerationParams, OutputFormat, Sampler, Schedule
 from limner.store.job import Image, NewImage
 
 THUMBNAIL_PX = 320
+_QUALITY = 92
 _EXIF_USER_COMMENT = 0x9286
 _EXIF_IFD = 0x8769
 
@@ -70,9 +71,19 @@ def encode(pixels: NDArray[np.uint8], format: OutputFormat, text: str) -> bytes:
     return _encoded(PIL.Image.fromarray(pixels), format, text)
 
 
-def convert(data: bytes, format: OutputFormat, text: str) -> bytes:
-    """A stored picture in another format. Blocks: call in a thread."""
-    return _encoded(PIL.Image.open(io.BytesIO(data)).convert("RGB"), format, text)
+def convert(data: bytes, format: OutputFormat, text: str, quality: int | None = None) -> bytes:
+    """A stored picture in another format. `quality`: as in `_encoded`. Blocks: call in a thread."""
+    return _encoded(PIL.Image.open(io.BytesIO(data)).convert("RGB"), format, text, quality)
+
+
+def enlarge(
+    preview: bytes, params: GenerationParams, index: int, format: OutputFormat, quality: int | None = None
+) -> bytes:
+    """A preview as a file of the format and size that picture `index` will have. Blocks."""
+    image = PIL.Image.open(io.BytesIO(preview)).convert("RGB")
+    image = image.resize((params.width, params.height), PIL.Image.Resampling.BICUBIC)
+    text = parameters_text(params, params.seed_of(index), params.width, params.height)
+    return _encoded(image, format, text, quality)
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
@@ -98,7 +109,9 @@ def file_name(image: Image | NewImage, prompt: str, format: OutputFormat) -> str
     return f"{stem}-{image.seed}.{'jpg' if format is OutputFormat.JPEG else format.value}"
 
 
-def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str) -> bytes:
+def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str, quality: int | None = None) -> bytes:
+    """`quality` of JPEG and WebP: 0 to 100, which is best; null: hardly to be told from the original."""
+    quality = _QUALITY if quality is None else max(1, quality)  # Pillow takes 0 for no wish
     buffer = io.BytesIO()
     if format is OutputFormat.PNG:
         info = PngInfo()
@@ -112,7 +125,7 @@ def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str) -> bytes:
     # EXIF 2.3, 4.6.5: the comment begins with eight bytes that name its encoding.
     exif.get_ifd(_EXIF_IFD)[_EXIF_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
     if format is OutputFormat.WEBP:
-        image.save(buffer, "WEBP", quality=92, method=4, exif=exif)
+        image.save(buffer, "WEBP", quality=quality, method=4, exif=exif)
     else:
-        image.save(buffer, "JPEG", quality=92, subsampling=0, exif=exif)
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif)
     return buffer.getvalue()

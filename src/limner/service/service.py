@@ -107,9 +107,7 @@ class Service:
         ticket = None if key is None else Ticket(key, _fingerprint(asked))
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
             return await self._seen(lambda: known)
-        health = self.engine.health()
-        if health.state in ("failed", "stopped"):
-            raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
+        self._refuse_if_down()
         params = await self._resolved(asked)
 
         may = self.people.terms(person)
@@ -123,6 +121,27 @@ class Service:
         finally:
             self._dispatcher.submitted(tag, person)  # whatever else failed, it may have been queued
         return view
+
+    async def submit_all(self, person: str, asked: Sequence[BaseModel], key: str | None = None) -> list[View]:
+        """Accept all of these, or none; in order. The same `key` with the same list gets the same jobs.
+
+        Raises what `submit` raises; `InvalidInput` names the items that are wrong.
+        """
+        if len(asked) > self.max_queued:
+            message = f"{len(asked)} are more than the {self.max_queued} that may wait; send fewer at a time"
+            raise InvalidInput(FieldError("items", message, len(asked), self.max_queued))
+        tickets = _tickets(key, asked)
+        known = [await run_sync(self._store.queue.replayed, person, ticket) for ticket in tickets if ticket]
+        jobs = [job for job in known if job is not None]
+        if len(jobs) < len(asked):
+            self._refuse_if_down()
+            params = await self._all_resolved(asked)
+            submit = partial(self._store.queue.submit_all, max_queued=self.max_queued, tickets=tickets)
+            try:
+                jobs = await run_sync(submit, person, params)
+            finally:
+                self._dispatcher.submitted(min((job.tag for job in jobs), default=-math.inf), person)
+        return await self._views(jobs)
 
     async def view(self, person: str, job_id: str) -> View:
         """Raises `NotFound`."""
@@ -203,9 +222,14 @@ class Service:
         """Raises `NotFound`."""
         return _of(await run_sync(self._store.job_of_image, image_id), image_id)
 
-    async def picture(self, image_id: str, format: OutputFormat | None = None) -> Picture:
-        """The picture as it was asked for, or converted. Raises `NotFound`."""
-        return await run_sync(self._picture, image_id, format)
+    async def picture(
+        self, image_id: str, format: OutputFormat | None = None, quality: int | None = None
+    ) -> Picture:
+        """The picture as it was asked for, or converted; `quality` (0 to 100) of JPEG and WebP.
+
+        Raises `NotFound`.
+        """
+        return await run_sync(self._picture, image_id, format, quality)
 
     async def thumbnail(self, image_id: str) -> Picture:
         """Raises `NotFound`."""
@@ -246,6 +270,26 @@ class Service:
         return self.metrics.text(standing, engine.health(), engine.stats(), self.writer.health())
 
     # Inside.
+
+    def _refuse_if_down(self) -> None:
+        health = self.engine.health()
+        if health.state in ("failed", "stopped"):
+            raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
+
+    async def _all_resolved(self, asked: Sequence[BaseModel]) -> list[GenerationParams]:
+        found = await asyncio.gather(*(self._resolved(each) for each in asked), return_exceptions=True)
+        wrong = [
+            replace(field, field=f"items.{place}.{field.field}")
+            for place, each in enumerate(found)
+            if isinstance(each, InvalidInput)
+            for field in each.fields
+        ]
+        if wrong:
+            raise InvalidInput(*wrong)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in found if isinstance(each, GenerationParams)]
 
     async def _resolved(self, asked: BaseModel) -> GenerationParams:
         seed = secrets.randbelow(SEEDS)
@@ -299,14 +343,14 @@ class Service:
             for job_id, place in places.items():
                 self._hub.announce(job_id, Queued(place.position, self._dispatcher.eta_of_place_s(place)))
 
-    def _picture(self, image_id: str, format: OutputFormat | None) -> Picture:
+    def _picture(self, image_id: str, format: OutputFormat | None, quality: int | None) -> Picture:
         job = self._store.job_of_image(image_id)
         image = _of(job, image_id)
         data = self._store.read(image.paths.picture)
         shown = format or image.format
-        if shown is not image.format:
+        if shown is not image.format or (quality is not None and shown is not OutputFormat.PNG):
             text = picture.parameters_text(job.params, image.seed, image.width, image.height)
-            data = picture.convert(data, shown, text)
+            data = picture.convert(data, shown, text, quality)
         return Picture(data, f"image/{shown}", picture.file_name(image, job.params.prompt, shown))
 
     def _thumbnail(self, image_id: str) -> Picture:
@@ -320,5 +364,13 @@ def _of(job: Job, image_id: str) -> Image:
     return next(image for image in job.images if image.id == image_id)
 
 
-def _fingerprint(asked: BaseModel) -> str:
-    return hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+def _fingerprint(*asked: BaseModel) -> str:
+    return hashlib.sha256("\n".join(each.model_dump_json() for each in asked).encode()).hexdigest()
+
+
+def _tickets(key: str | None, asked: Sequence[BaseModel]) -> list[Ticket | None]:
+    """The first job of a list holds the key itself, so that it stands for nothing else."""
+    if key is None:
+        return [None] * len(asked)
+    fingerprint, digest = _fingerprint(*asked), hashlib.sha256(key.encode()).hexdigest()
+    return [Ticket(f"{digest}/{place}" if place else key, fingerprint) for place in range(len(asked))]

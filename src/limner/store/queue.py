@@ -106,6 +106,17 @@ class Queue:
         """
         return self._database.write(_submitted, person, params, max_queued, ticket, purses)
 
+    def submit_all(
+        self,
+        person: str,
+        all_params: Sequence[GenerationParams],
+        *,
+        max_queued: int,
+        tickets: Sequence[Ticket | None],
+    ) -> list[Job]:
+        """As `submit` for each, in order and with a ticket each: all of them, or none."""
+        return self._database.write(_all_submitted, person, all_params, max_queued, tickets)
+
     def replayed(self, person: str, ticket: Ticket) -> Job | None:
         """The job this ticket got before. Raises `Conflict` as `submit` does."""
         with self._database.read() as connection:
@@ -176,6 +187,24 @@ def _submitted(
     key = connection.execute(insert(jobs), values).inserted_primary_key
     assert key is not None
     return rows.new_job(key.number, params, values)
+
+
+def _all_submitted(
+    connection: Connection,
+    person: str,
+    all_params: Sequence[GenerationParams],
+    max_queued: int,
+    tickets: Sequence[Ticket | None],
+) -> list[Job]:
+    waiting = connection.execute(_STANDING, {"person": person}).one().waiting
+    new = sum(ticket is None or _replayed(connection, person, ticket) is None for ticket in tickets)
+    if waiting + new > max_queued:
+        raise Busy(
+            f"{waiting} of your generations are waiting, these are {new} more, and {max_queued} may wait; "
+            "send fewer, or try again later"
+        )
+    each = zip(all_params, tickets, strict=True)
+    return [_submitted(connection, person, params, max_queued, ticket) for params, ticket in each]
 
 
 def _claimed(connection: Connection, room: int, below: float, but: Collection[str]) -> list[Job]:

@@ -28,6 +28,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/generations/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Generate Batch
+         * @description Ask for up to 100 generations at once: all are accepted, or none. Each counts as one that waits.
+         */
+        post: operations["generate_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/generations/{id}": {
         parameters: {
             query?: never;
@@ -786,6 +806,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images/generations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Images
+         * @description Paint, and answer when it is done. Who goes away has it called off 30 s later.
+         */
+        post: operations["create_images"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Models
+         * @description The models that are loaded; the first is the default.
+         */
+        get: operations["list_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Model
+         * @description One of them. Names may have slashes.
+         */
+        get: operations["read_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1117,6 +1197,14 @@ export interface components {
             status: "alive";
         };
         /**
+         * Batch
+         * @description Several submissions.
+         */
+        Batch: {
+            /** Items */
+            items: components["schemas"]["GenerationSubmission"][];
+        };
+        /**
          * Capabilities
          * @description What this server can do now; clients take every number from here.
          */
@@ -1140,6 +1228,32 @@ export interface components {
             state: "loading" | "ready" | "restarting" | "failed" | "stopped";
             /** Detail */
             detail: string;
+        };
+        /** ErrorBody */
+        ErrorBody: {
+            /** Message */
+            message: string;
+            /** Type */
+            type: string;
+            /** Param */
+            param: string | null;
+            /** Code */
+            code: string;
+        };
+        /**
+         * ErrorOut
+         * @description What is wrong, as this protocol has it.
+         */
+        ErrorOut: {
+            error: components["schemas"]["ErrorBody"];
+        };
+        /**
+         * GenerationBatch
+         * @description In the order in which they were asked for.
+         */
+        GenerationBatch: {
+            /** Items */
+            items: components["schemas"]["Generation"][];
         };
         /**
          * GenerationList
@@ -1213,6 +1327,185 @@ export interface components {
              */
             random?: boolean | null;
         };
+        /** ImageDatum */
+        ImageDatum: {
+            /**
+             * B64 Json
+             * @description The file, when it was asked for as `b64_json`
+             */
+            b64_json: string | null;
+            /**
+             * Url
+             * @description Where it lies, when it was asked for as `url`
+             */
+            url: string | null;
+            /**
+             * Revised Prompt
+             * @description What was painted, also where the prompt writer wrote it
+             */
+            revised_prompt: string;
+            /**
+             * Seed
+             * @description Extension
+             */
+            seed: number;
+        };
+        /**
+         * ImagesRequest
+         * @description Fields that are not known are accepted and left alone; wrong types are refused.
+         *
+         *     The limits of what becomes a generation's parameters are declared there, and checked there.
+         */
+        ImagesRequest: {
+            /**
+             * Prompt
+             * @description What to paint; may be short, empty or `*` with `random`
+             */
+            prompt?: string | null;
+            /**
+             * Model
+             * @description A name from /v1/models; `gpt-image-…` and `dall-e-…` mean the default model
+             */
+            model?: string | null;
+            /**
+             * N
+             * @description How many pictures; default 1
+             */
+            n?: number | null;
+            /**
+             * Size
+             * @description `WIDTHxHEIGHT`: the nearest that the model can do; `auto`: the model's own
+             */
+            size?: string | null;
+            /**
+             * Quality
+             * @description low: half the model's steps; high, hd and above: half as many again
+             */
+            quality?: ("auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd") | null;
+            /**
+             * Response Format
+             * @description Default: `url` for `dall-e-…`, else `b64_json`
+             */
+            response_format?: ("url" | "b64_json") | null;
+            /**
+             * Output Format
+             * @description Default: png
+             */
+            output_format?: ("png" | "jpeg" | "webp") | null;
+            /**
+             * Output Compression
+             * @description Quality of JPEG and WebP, 100 is best; png has none
+             */
+            output_compression?: number | null;
+            /**
+             * Background
+             * @description Pictures are opaque; `transparent` is refused
+             */
+            background?: ("auto" | "opaque" | "transparent") | null;
+            /**
+             * Stream
+             * @description Answer with server-sent events
+             */
+            stream?: boolean | null;
+            /**
+             * Partial Images
+             * @description How many unfinished pictures to stream at most
+             */
+            partial_images?: number | null;
+            /**
+             * Moderation
+             * @description Accepted, and the server's own rules apply
+             */
+            moderation?: string | null;
+            /**
+             * Style
+             * @description Accepted, without effect
+             */
+            style?: string | null;
+            /**
+             * User
+             * @description Accepted, without effect
+             */
+            user?: string | null;
+            /**
+             * Negative Prompt
+             * @description Extension: what to keep out of the picture
+             */
+            negative_prompt?: string | null;
+            /**
+             * Seed
+             * @description Extension: the same seed, the same picture
+             */
+            seed?: number | null;
+            /**
+             * Num Inference Steps
+             * @description Extension: denoising steps, before `quality`
+             */
+            num_inference_steps?: number | null;
+            /**
+             * Guidance Scale
+             * @description Extension: how closely to follow the prompt
+             */
+            guidance_scale?: number | null;
+            /**
+             * Random
+             * @description Extension: let the prompt writer complete the prompt
+             */
+            random?: boolean | null;
+        };
+        /** ImagesResponse */
+        ImagesResponse: {
+            /** Created */
+            created: number;
+            /** Data */
+            data: components["schemas"]["ImageDatum"][];
+            /**
+             * Background
+             * @default opaque
+             * @constant
+             */
+            background: "opaque";
+            output_format: components["schemas"]["OutputFormat"];
+            /**
+             * Quality
+             * @enum {string}
+             */
+            quality: "low" | "medium" | "high";
+            /**
+             * Size
+             * @description As painted, `WIDTHxHEIGHT`
+             */
+            size: string;
+            usage: components["schemas"]["ImagesUsage"];
+            /**
+             * Model
+             * @description Extension: the model that painted
+             */
+            model: string;
+        };
+        /**
+         * ImagesUsage
+         * @description Input: the words and signs of the prompts. Output: patches of 16 × 16 pixels of the pictures.
+         */
+        ImagesUsage: {
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Total Tokens */
+            total_tokens: number;
+            input_tokens_details: components["schemas"]["InputTokens"];
+        };
+        /** InputTokens */
+        InputTokens: {
+            /** Text Tokens */
+            text_tokens: number;
+            /**
+             * Image Tokens
+             * @default 0
+             */
+            image_tokens: number;
+        };
         /**
          * KeyIn
          * @description A key that a page enters for its browser.
@@ -1244,6 +1537,28 @@ export interface components {
              * @description Longest `Prefer: wait`
              */
             wait_s: number;
+        };
+        /** ModelCard */
+        ModelCard: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default model
+             * @constant
+             */
+            object: "model";
+            /**
+             * Created
+             * @description When this server was started
+             */
+            created: number;
+            /**
+             * Owned By
+             * @default limner
+             * @constant
+             */
+            owned_by: "limner";
         };
         /**
          * ModelInfo
@@ -1336,6 +1651,17 @@ export interface components {
             readonly schedules: {
                 [key: string]: components["schemas"]["Schedule"][];
             };
+        };
+        /** ModelList */
+        ModelList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+            /** Data */
+            data: components["schemas"]["ModelCard"][];
         };
         /** PictureIn */
         PictureIn: {
@@ -1699,6 +2025,50 @@ export interface components {
             scale: number;
         };
         /**
+         * Session
+         * @description Who the server takes the caller for, and what they may.
+         */
+        Session: {
+            /**
+             * Kind
+             * @description A stranger may do nothing before entering a key
+             * @enum {string}
+             */
+            kind: "operator" | "key" | "visitor" | "stranger";
+            /**
+             * Name
+             * @description Of the key
+             */
+            name: string | null;
+            /** Scopes */
+            scopes: ("admin" | "generate" | "prompts" | "read")[];
+            /**
+             * Expires At
+             * @description When the key expires
+             */
+            expires_at: string | null;
+            /**
+             * Queued
+             * @description Generations that may wait at once
+             */
+            queued: number | null;
+            /**
+             * Rate
+             * @description Requests for work that may come in a minute; null: any number
+             */
+            rate: number | null;
+            /**
+             * Quota
+             * @description Megapixel-steps that may be asked for in a day; null: any number
+             */
+            quota: number | null;
+            /**
+             * Spent
+             * @description Megapixel-steps asked for since midnight UTC; null: not counted
+             */
+            spent: number | null;
+        };
+        /**
          * TextToImage
          * @description What to paint. Fields that are not named here are ignored; null or left out: the model's own.
          */
@@ -1807,50 +2177,6 @@ export interface components {
             info: string;
         };
         /**
-         * Session
-         * @description Who the server takes the caller for, and what they may.
-         */
-        Session: {
-            /**
-             * Kind
-             * @description A stranger may do nothing before entering a key
-             * @enum {string}
-             */
-            kind: "operator" | "key" | "visitor" | "stranger";
-            /**
-             * Name
-             * @description Of the key
-             */
-            name: string | null;
-            /** Scopes */
-            scopes: ("admin" | "generate" | "prompts" | "read")[];
-            /**
-             * Expires At
-             * @description When the key expires
-             */
-            expires_at: string | null;
-            /**
-             * Queued
-             * @description Generations that may wait at once
-             */
-            queued: number | null;
-            /**
-             * Rate
-             * @description Requests for work that may come in a minute; null: any number
-             */
-            rate: number | null;
-            /**
-             * Quota
-             * @description Megapixel-steps that may be asked for in a day; null: any number
-             */
-            quota: number | null;
-            /**
-             * Spent
-             * @description Megapixel-steps asked for since midnight UTC; null: not counted
-             */
-            spent: number | null;
-        };
-        /**
          * Voice
          * @description How the prompt writer speaks: within the starter model's words, or freely.
          * @enum {string}
@@ -1933,6 +2259,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Generation"];
+                };
+            };
+            /** @description What is wrong, as a problem document */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    generate_batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: the same generation */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Batch"];
+            };
+        };
+        responses: {
+            /** @description All accepted; they will be made even if the server restarts */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GenerationBatch"];
                 };
             };
             /** @description What is wrong, as a problem document */
@@ -2076,6 +2438,8 @@ export interface operations {
             query?: {
                 /** @description Convert; default: as generated */
                 format?: components["schemas"]["OutputFormat"] | null;
+                /** @description Of JPEG and WebP; 100 is best; default: 92 */
+                quality?: number | null;
                 /** @description Save instead of show */
                 download?: boolean;
             };
@@ -3240,6 +3604,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SdError"];
+                };
+            };
+        };
+    };
+    create_images: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImagesRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesResponse"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Default Response */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorOut"];
+                };
+            };
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            /** @description Default Response */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorOut"];
+                };
+            };
+        };
+    };
+    read_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+            /** @description Default Response */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorOut"];
                 };
             };
         };
