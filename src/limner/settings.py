@@ -46,4 +46,6 @@ class Settings(BaseSettings):
     compile: bool = Field(False, description="Compile the network: slower start, faster steps")
     memory_gb: float | None = Field(None, gt=0, description="GPU memory to use at most, in GiB")
     max_queued: int = Field(50, ge=1, description="Jobs one person may have waiting")
+    sign_cert: Path | None = Field(None, description="Certificate chain that signs pictures (PEM)")
+    sign_key: Path | None = Field(None, description="Private key of that certificate (PEM)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")

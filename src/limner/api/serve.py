@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import signal
@@ -14,6 +15,7 @@ from limner.api.app import create_app
 from limner.engine.messages import Engine
 from limner.errors import Unusable
 from limner.prompting.messages import PromptWriter
+from limner.service.provenance import Provenance
 from limner.service.service import Service
 from limner.settings import Settings
 from limner.store.store import Store
@@ -46,14 +48,15 @@ def serve(
     Raises `Unusable` when the address or the data folder cannot be used.
     """
     sock = _bound(settings.host, settings.port)
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(sock.close)
         store = Store(settings.data_dir)
-    except BaseException:
-        sock.close()
-        raise
+        opened.callback(store.close)
+        provenance = Provenance.of(store, settings.sign_cert, settings.sign_key)
+        opened.pop_all()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{sock.getsockname()[1]}"
-    service = Service(store, engine, writer, max_queued=settings.max_queued)
+    service = Service(store, engine, writer, max_queued=settings.max_queued, provenance=provenance)
     config = uvicorn.Config(
         create_app(service, hosts=[host]),
         log_config=None,

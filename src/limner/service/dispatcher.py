@@ -21,6 +21,7 @@ from limner.service import events
 from limner.service.develop import develop
 from limner.service.hub import Hub
 from limner.service.pace import Pace
+from limner.service.provenance import Provenance
 from limner.store.job import Failure, Job, NewImage, Place
 from limner.store.queue import Queue
 
@@ -56,8 +57,9 @@ class Work:
 class Dispatcher:
     """Keeps the engine's slots filled in fair order. Belongs to the event loop."""
 
-    def __init__(self, queue: Queue, engine: Engine, hub: Hub) -> None:
+    def __init__(self, queue: Queue, engine: Engine, hub: Hub, provenance: Provenance) -> None:
         self._queue = queue
+        self._provenance = provenance
         self._engine = engine
         self._hub = hub
         self.pace = Pace()
@@ -275,7 +277,7 @@ class Dispatcher:
 
         def save() -> Job | None:
             nonlocal new
-            new = new or develop(work.job.params, index, finished)
+            new = new or develop(work.job.params, index, finished, self._provenance)
             return self._queue.add_image(work.job, new)
 
         try:

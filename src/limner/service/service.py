@@ -26,6 +26,7 @@ from limner.service.events import Ended, Event, Preview, Progress, Queued, Snaps
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
 from limner.service.picture import Picture
+from limner.service.provenance import Provenance
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
 from limner.store.queue import Ticket
@@ -46,14 +47,24 @@ class Page:
 class Service:
     """What the API can ask for. Every method is called on the event loop; none blocks it."""
 
-    def __init__(self, store: Store, engine: Engine, writer: PromptWriter, *, max_queued: int = 50) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        writer: PromptWriter,
+        *,
+        max_queued: int = 50,
+        provenance: Provenance | None = None,
+    ) -> None:
+        """Pictures are signed by `provenance`; None: with the certificate that `store` keeps."""
         self.engine = engine
         self.writer = writer
         self.max_queued = max_queued
         self._store = store
         self.metrics = Metrics()
         self._hub = Hub(self.metrics.told)
-        self._dispatcher = Dispatcher(store.queue, engine, self._hub)
+        self._provenance = provenance or Provenance.of(store)
+        self._dispatcher = Dispatcher(store.queue, engine, self._hub, self._provenance)
         self._announcer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -283,7 +294,7 @@ class Service:
         shown = format or image.format
         if shown is not image.format:
             text = picture.parameters_text(job.params, image.seed, image.width, image.height)
-            data = picture.convert(data, shown, text)
+            data = self._provenance.signed(picture.convert(data, shown, text), shown)
         return Picture(data, f"image/{shown}", picture.file_name(image, job.params.prompt, shown))
 
     def _thumbnail(self, image_id: str) -> Picture:

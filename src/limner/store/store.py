@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
-from limner.store import rows
+from limner.store import rows, secret
 from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import Job, NewImage, Standing, Status
@@ -40,6 +40,7 @@ class Store:
         stopped is queued again. Without, finished jobs may be read and recorded beside a server.
         Raises `Unusable` when the folder cannot be used or another server owns it.
         """
+        self._folder = folder
         self._lock: FolderLock | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,14 @@ class Store:
         """How much waits and runs now."""
         with self._database.read() as connection:
             return standing(connection)
+
+    def secret(self, name: str, make: Callable[[], bytes], good: Callable[[bytes], bool]) -> bytes:
+        """What only this folder knows, in a file of mode 0600; made when missing or no longer `good`."""
+        try:
+            return secret.kept(self._folder / name, make, good)
+        except OSError as error:
+            path = self._folder / name
+            raise StorageUnavailable(f"{path} cannot be used: {error.strerror}") from error
 
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():
