@@ -46,11 +46,9 @@ def measure(provenance: Provenance, size_px: int, format: OutputFormat, rounds: 
         vars(picture)["XMP"] = XMP
         marked = timed(lambda: picture.encode(pixels, format, text))
         signed = timed(partial(provenance.signed, marked[2], format))
-        xmp = [marked[i] - bare[i] for i in (0, 1)]
-        found.append((*bare[:2], *xmp, *signed[:2], len(bare[2]), len(signed[2]) - len(bare[2])))
-    wall, spent, _, xmp_spent, sign_wall, sign_spent, kb, more = map(
-        statistics.median, zip(*found, strict=True)
-    )
+        weights = len(bare[2]), len(signed[2]) - len(bare[2])
+        found.append((*bare[:2], marked[1] - bare[1], *signed[:2], *weights))
+    wall, spent, xmp_spent, sign_wall, sign_spent, kb, more = map(statistics.median, zip(*found, strict=True))
     return (
         f"| {size_px}×{size_px} {format} | {kb / 1e3:.0f} | {wall:.1f} | {spent:.1f} "
         f"| {xmp_spent:.1f} | {sign_spent:.1f} | {sign_wall:.1f} | {more / 1e3:.1f} |"
@@ -65,7 +63,8 @@ def main() -> None:
         store = Store(Path(folder))
         provenance = Provenance.of(store)
         print(
-            "| picture | kB | encoding: wall | processor | XMP: processor | signing: processor | wall | marks, kB |"
+            "| picture | kB | encoding: wall | processor "
+            "| XMP: processor | signing: processor | wall | marks, kB |"
         )
         print("| --- " * 8 + "|")
         for size_px in SIZES_PX:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from limner.api.app import create_app
 from limner.engine.double import EngineDouble
 from limner.prompting.double import PromptWriterDouble
+from limner.service.moderation import Moderation
 from limner.service.service import Service
 from limner.store.store import Store
 
@@ -85,11 +86,12 @@ async def serving(
     engine: EngineDouble | None = None,
     writer: PromptWriterDouble | None = None,
     max_queued: int = 50,
+    moderation: Callable[[Store], Moderation] = Moderation,
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
-    service = Service(store, engine, writer, max_queued=max_queued)
+    service = Service(store, engine, writer, max_queued=max_queued, moderation=moderation(store))
     server = _Server(
         uvicorn.Config(create_app(service), port=0, log_config=None, timeout_graceful_shutdown=5)
     )

@@ -88,6 +88,7 @@ def settings_from(**given: Any) -> Settings:
 def engine_from(settings: Settings) -> LocalEngine:
     from limner.engine.local import LocalEngine
     from limner.models.catalog import open_models
+    from limner.models.safety_folder import open_safety
 
     return LocalEngine(
         open_models(settings.model),
@@ -98,6 +99,7 @@ def engine_from(settings: Settings) -> LocalEngine:
         exact=settings.exact,
         compiled=settings.compile,
         memory_gb=settings.memory_gb,
+        safety=open_safety(settings.safety_checker) if settings.safety_checker else None,
         cache_dir=settings.cache_dir,
         log_level=settings.log_level,
     )

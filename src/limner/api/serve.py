@@ -15,6 +15,7 @@ from limner.api.app import create_app
 from limner.engine.messages import Engine
 from limner.errors import Unusable
 from limner.prompting.messages import PromptWriter
+from limner.service.moderation import Moderation
 from limner.service.provenance import Provenance
 from limner.service.service import Service
 from limner.settings import Settings
@@ -53,10 +54,20 @@ def serve(
         store = Store(settings.data_dir)
         opened.callback(store.close)
         provenance = Provenance.of(store, settings.sign_cert, settings.sign_key)
+        moderation = Moderation(
+            store,
+            settings.moderation,
+            blocklist=settings.blocklist,
+            url=settings.moderation_url,
+            checker=settings.safety_checker is not None,
+            log_days=settings.abuse_log_days,
+        )
         opened.pop_all()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{sock.getsockname()[1]}"
-    service = Service(store, engine, writer, max_queued=settings.max_queued, provenance=provenance)
+    service = Service(
+        store, engine, writer, max_queued=settings.max_queued, provenance=provenance, moderation=moderation
+    )
     config = uvicorn.Config(
         create_app(service, hosts=[host]),
         log_config=None,

@@ -25,6 +25,7 @@ from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
+from limner.service.moderation import Moderation
 from limner.service.picture import Picture
 from limner.service.provenance import Provenance
 from limner.service.writing import Writing
@@ -55,8 +56,12 @@ class Service:
         *,
         max_queued: int = 50,
         provenance: Provenance | None = None,
+        moderation: Moderation | None = None,
     ) -> None:
-        """Pictures are signed by `provenance`; None: with the certificate that `store` keeps."""
+        """Pictures are signed by `provenance`; None: with the certificate that `store` keeps.
+
+        `moderation` None: it is off.
+        """
         self.engine = engine
         self.writer = writer
         self.max_queued = max_queued
@@ -64,13 +69,15 @@ class Service:
         self.metrics = Metrics()
         self._hub = Hub(self.metrics.told)
         self._provenance = provenance or Provenance.of(store)
-        self._dispatcher = Dispatcher(store.queue, engine, self._hub, self._provenance)
+        self._moderation = moderation or Moderation(store)
+        self._dispatcher = Dispatcher(store.queue, engine, self._hub, self._provenance, self._moderation)
         self._announcer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self.engine.start()
         await self.writer.start()
         await self._dispatcher.start()
+        await self._moderation.start()
         self._announcer = asyncio.create_task(self._announce_places(), name="places")
 
     async def stop(self) -> None:
@@ -81,6 +88,7 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._announcer
         await self._dispatcher.stop()
+        await self._moderation.stop()
         await self.writer.stop()
         await self.engine.stop()
 
@@ -97,7 +105,8 @@ class Service:
         """Accept a `GenerationSubmission`; once this returns, it will be made.
 
         The same `key` with the same submission gets the same job. Raises `InvalidInput`, `Conflict`,
-        `Busy`, `NotReady` when the engine has given up, and what the prompt writer raises.
+        `Busy`, `Refused`, `NotReady` when the engine has given up or moderation cannot be asked and must be,
+        and what the prompt writer raises.
         """
         ticket = None if key is None else Ticket(key, _fingerprint(asked))
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
@@ -105,7 +114,8 @@ class Service:
         health = self.engine.health()
         if health.state in ("failed", "stopped"):
             raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
-        params = await self._resolved(asked)
+        params = await self._resolved(person, asked)
+        await self._moderation.check(person, params, written=bool(getattr(asked, "random", None)))
 
         queue = partial(self._store.queue.submit, max_queued=self.max_queued, ticket=ticket)
         tag = -math.inf
@@ -205,6 +215,7 @@ class Service:
         self,
         text: str,
         *,
+        person: str,
         model: str | None = None,
         seed: int | None = None,
         temperature: float = 1.0,
@@ -212,16 +223,19 @@ class Service:
     ) -> Writing:
         """Begin to continue `text` with what `model` can draw.
 
-        Raises `InvalidInput`, `NotReady` and `PromptWriterFailed`; the writing itself may raise the last.
+        Raises `InvalidInput`, `NotReady`, `Refused` and `PromptWriterFailed`; the writing itself may raise
+        the last two.
         """
         chosen = next((m for m in self.models() if m.name == model or (model is None and m.default)), None)
         if chosen is None:
             names = ", ".join(m.name for m in self.models())
             message = f"no model {model!r} is loaded; use one of: {names}"
             raise InvalidInput(FieldError("model", message, model, names))
+        await self._moderation.check_text(person, text)
         seed = secrets.randbelow(SEEDS) if seed is None else seed
         request = PromptRequest(secrets.token_hex(8), text, chosen.voice, seed, temperature, max_new_tokens)
-        writing = Writing(self.writer, request, self.metrics.wrote)
+        pieces = self._moderation.screened(person, text, self.writer.write(request))
+        writing = Writing(pieces, request, self.metrics.wrote)
         await writing.begin()
         return writing
 
@@ -235,14 +249,14 @@ class Service:
 
     # Inside.
 
-    async def _resolved(self, asked: BaseModel) -> GenerationParams:
+    async def _resolved(self, person: str, asked: BaseModel) -> GenerationParams:
         seed = secrets.randbelow(SEEDS)
         given = getattr(asked, "prompt", None) or ""
         if not getattr(asked, "random", None):
             return resolve(asked, self.models(), seed)
         # Everything else is checked before the writer is set to work.
         params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
-        writing = await self.write(given, model=params.model, seed=params.seed)
+        writing = await self.write(given, person=person, model=params.model, seed=params.seed)
         written = (await writing.whole())[:MAX_PROMPT].strip()
         # Sent again, the answer's parameters must give this picture, so nothing is left to the writer.
         completed = {"prompt": written or given, "random": False}

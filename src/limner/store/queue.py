@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, tuple_
 
 from limner.errors import Busy, Conflict
 from limner.params import GenerationParams
-from limner.store import rows
+from limner.store import abuse, rows
+from limner.store.abuse import Entry
 from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import Failure, Job, NewImage, Place, Status
@@ -110,8 +111,10 @@ class Queue:
         """
         return self._database.write(_claimed, room, below, but)
 
-    def add_image(self, job: Job, new: NewImage) -> Job | None:
+    def add_image(self, job: Job, new: NewImage, logged: Entry | None = None) -> Job | None:
         """Commit a picture; with its last one the job has succeeded. The files are there before the row.
+
+        `logged` goes to the abuse log with it.
 
         Returns the job as it is now, or None when this attempt no longer holds it: then nothing is kept.
         """
@@ -121,7 +124,7 @@ class Queue:
         saved_s = new.durations.save_s + time.perf_counter() - began
         new = replace(new, durations=replace(new.durations, save_s=saved_s))
         try:
-            kept = self._database.write(_with_image, job, image_id, new)
+            kept = self._database.write(_with_image, job, image_id, new, logged)
         except BaseException:
             self._files.remove(paths)
             raise
@@ -185,9 +188,13 @@ def _claimed(connection: Connection, room: int, below: float, but: Collection[st
     ]
 
 
-def _with_image(connection: Connection, job: Job, image_id: str, new: NewImage) -> Job | None:
+def _with_image(
+    connection: Connection, job: Job, image_id: str, new: NewImage, logged: Entry | None
+) -> Job | None:
     if not _holds(connection, job):
         return None
+    if logged is not None:
+        abuse.write(connection, logged)
     connection.execute(insert(images), rows.image_values(job.id, image_id, new))
     job = replace(job, images=rows.images_of(connection, job.id))
     return job if job.missing() else _end(connection, job, Status.SUCCEEDED)

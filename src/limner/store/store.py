@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
 from limner.store import rows, secret
+from limner.store.abuse import Abuse
 from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import Job, NewImage, Standing, Status
@@ -49,6 +50,7 @@ class Store:
             self._database = Database(folder / "limner.db")
             self._bring_up_to_date(folder)
             self.queue = Queue(self._database, self._files)
+            self.abuse = Abuse(self._database)
             if serve:
                 self._recover()
         except (OSError, StorageUnavailable) as error:
