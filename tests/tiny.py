@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 EPSILON = {
     "beta_start": 0.00085,
@@ -84,7 +84,7 @@ def save_safety_checker(folder: Path, *, objects: bool) -> Path:
     checker.concept_embeds_weights.fill_(-1.5 if objects else 1.5)  # cosines lie between -1 and 1
     checker.special_care_embeds_weights.fill_(1.5)
     checker.save_pretrained(folder)
-    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder)
     return folder
 
 
