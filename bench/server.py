@@ -35,6 +35,7 @@ from limner.engine.messages import EngineEvent, Finished, ImageRequest, Timings
 from limner.params import GenerationParams
 from limner.prompting.double import PromptWriterDouble
 from limner.service import dispatcher
+from limner.service.provenance import Provenance
 from limner.settings import Settings
 from limner.store.job import Durations, NewImage
 
@@ -70,7 +71,7 @@ def run_server(folder: str, makes_files: bool, pipe: Connection) -> None:
     serve(Settings(**given), IdleEngine(), PromptWriterDouble(), listening)
 
 
-def given_file(params: GenerationParams, index: int, finished: Finished) -> NewImage:
+def given_file(params: GenerationParams, index: int, finished: Finished, _: Provenance) -> NewImage:
     height, width = finished.pixels.shape[:2]
     seed = params.seed_of(index)
     return NewImage(index, seed, width, height, params.output_format, Durations(), GIVEN, GIVEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from limner.api.connection import Connection
 from limner.api.reach import Reach
 from limner.engine.double import EngineDouble
 from limner.prompting.double import PromptWriterDouble
+from limner.service.moderation import Moderation
 from limner.service.people import Allowance
 from limner.service.service import Service
 from limner.store.store import Store
@@ -92,11 +93,14 @@ async def serving(
     reach: Reach = Reach(),
     host: str = "127.0.0.1",
     grace_s: float = 30.0,
+    moderation: Callable[[Store], Moderation] = Moderation,
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
-    service = Service(store, engine, writer, max_queued=max_queued, visitors=visitors)
+    service = Service(
+        store, engine, writer, max_queued=max_queued, visitors=visitors, moderation=moderation(store)
+    )
     service.blocking.grace_s = grace_s
     app = create_app(service, secret=store.cookie_secret(), reach=reach)
     server = _Server(

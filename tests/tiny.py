@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 EPSILON = {
     "beta_start": 0.00085,
@@ -67,6 +68,23 @@ def save(model: TinyModel, folder: Path) -> Path:
     (folder / "model_index.json").write_text(json.dumps(index))
     if model.cards is not None:
         (folder / "limner.json").write_text(json.dumps(model.cards))
+    return folder
+
+
+def save_safety_checker(folder: Path, *, objects: bool) -> Path:
+    """Write a safety checker that objects to every picture, or to none."""
+    torch.manual_seed(7)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(
+        text_config=small | {"vocab_size": 8},
+        vision_config=small | {"image_size": 32, "patch_size": 16},
+        projection_dim=8,
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    checker.concept_embeds_weights.fill_(-1.5 if objects else 1.5)  # cosines lie between -1 and 1
+    checker.special_care_embeds_weights.fill_(1.5)
+    checker.save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder)
     return folder
 
 

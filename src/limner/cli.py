@@ -39,6 +39,8 @@ GENERATION_SETTINGS = (
     "memory_gb",
     "data_dir",
     "cache_dir",
+    "sign_cert",
+    "sign_key",
     "log_level",
 )
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -87,6 +89,7 @@ def settings_from(**given: Any) -> Settings:
 def engine_from(settings: Settings) -> LocalEngine:
     from limner.engine.local import LocalEngine
     from limner.models.catalog import open_models
+    from limner.models.safety_folder import open_safety
 
     return LocalEngine(
         open_models(settings.model),
@@ -97,6 +100,7 @@ def engine_from(settings: Settings) -> LocalEngine:
         exact=settings.exact,
         compiled=settings.compile,
         memory_gb=settings.memory_gb,
+        safety=open_safety(settings.safety_checker) if settings.safety_checker else None,
         cache_dir=settings.cache_dir,
         log_level=settings.log_level,
     )
@@ -160,6 +164,7 @@ async def _generate(
 
     from limner.api.people import OPERATOR
     from limner.service.offline import Output, loaded, paint
+    from limner.service.provenance import Provenance
     from limner.store.store import Store
 
     target = Output(output)
@@ -172,12 +177,13 @@ async def _generate(
     store = Store(settings.data_dir, serve=False)
     made: list[list[NewImage]] = [[] for _ in jobs]
     try:
+        provenance = Provenance.of(store, settings.sign_cert, settings.sign_key)
         await engine.start()
         steps = sum(params.num_inference_steps * params.num_images for params in jobs)
         with tqdm(total=steps, desc="loading", unit="step") as bar:
             await loaded(engine)
             bar.set_description("painting")
-            async for painted in paint(engine, jobs, bar.update):
+            async for painted in paint(engine, jobs, provenance, bar.update):
                 params = jobs[painted.job]
                 bar.write(str(target.write(painted.image, params)), file=sys.stdout)
                 made[painted.job].append(painted.image)
@@ -305,6 +311,40 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unusable(f"{folder} cannot be made ({error.strerror}); choose another with -o") from None
+
+
+@cli.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE...",
+)
+@settings_options("data_dir")
+def inspect(files: tuple[Path, ...], data_dir: str | None) -> None:
+    """Print what picture files say of themselves, and whether it still holds.
+
+    Exits with 1 unless every file has a manifest whose signature holds.
+    """
+    from limner.service.inspection import MAX_FILE_BYTES
+    from limner.service.inspection import inspect as inspected
+    from limner.service.provenance import authority_in
+
+    authority = authority_in(settings_from(data_dir=data_dir).data_dir)
+    hold = True
+    for file in files:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise Unusable(f"{file} is larger than {MAX_FILE_BYTES >> 20} MiB; inspect smaller files")
+        try:
+            found = inspected(file.read_bytes(), authority)
+        except InvalidInput as error:
+            click.echo(f"{file}\n  {error.fields[0].message}")
+            hold = False
+            continue
+        click.echo(f"{file}\n{found}")
+        hold = hold and found.manifest is not None and found.manifest.holds
+    sys.exit(0 if hold else 1)
 
 
 @cli.group()

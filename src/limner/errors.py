@@ -65,6 +65,12 @@ class Conflict(LimnerError):
     code = "conflict"
 
 
+class Refused(LimnerError):
+    """This server does not paint that."""
+
+    code = "refused"
+
+
 class TooLarge(LimnerError):
     """The request body is over the limit of this route."""
 

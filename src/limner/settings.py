@@ -55,4 +55,13 @@ class Settings(BaseSettings):
     visitor_queued: int = Field(4, ge=1, description="Jobs one visitor may have waiting")
     allow_host: Several = Field((), description="Host name to answer to as well; repeat for several")
     allow_origin: Several = Field((), description="Page elsewhere that may call in; repeat for several")
+    sign_cert: Path | None = Field(None, description="Certificate chain that signs pictures (PEM)")
+    sign_key: Path | None = Field(None, description="Private key of that certificate (PEM)")
+    moderation: Literal["off", "on", "strict"] = Field(
+        "off", description="Check prompts and pictures; strict: refuse what cannot be checked"
+    )
+    blocklist: Path | None = Field(None, description="Words not to paint, instead of the shipped list")
+    moderation_url: str | None = Field(None, description="Hook that is asked about prompts and pictures")
+    safety_checker: Path | None = Field(None, description="Folder of diffusers' safety checker")
+    abuse_log_days: int = Field(30, ge=0, le=3650, description="Days the abuse log is kept; 0: no log")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")

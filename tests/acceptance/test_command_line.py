@@ -26,6 +26,15 @@ def test_generate_writes_the_picture_it_was_asked_for(tmp_path: Path) -> None:
     with Image.open(target) as picture:
         assert picture.format == "PNG"
         assert "Seed: 7" in picture.text["parameters"]  # type: ignore[attr-defined]
+    told = limner("inspect", str(target), "--data-dir", str(tmp_path / "d"))
+    assert told.returncode == 0, told.stdout + told.stderr
+    for fact in ("a red house at night", "trainedAlgorithmicMedia", "holds", "this machine's own"):
+        assert fact in told.stdout
+    changed = target.read_bytes().replace(b"at night", b"at lunch")
+    target.write_bytes(changed)
+    told = limner("inspect", str(target), "--data-dir", str(tmp_path / "d"))
+    assert told.returncode == 1
+    assert "CHANGED" in told.stdout
 
 
 def test_generate_paints_several_prompts_into_a_folder_together(tmp_path: Path) -> None:
@@ -78,7 +87,7 @@ def test_models_list_names_the_starter() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["serve"], ["generate"], ["prompt"], ["bench"], ["models"], ["models", "list"]),
+        *([], ["serve"], ["generate"], ["prompt"], ["bench"], ["models"], ["models", "list"], ["inspect"]),
         *(["keys"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"]),
     ],
 )

@@ -10,6 +10,8 @@ import PIL.Image
 import pytest
 
 from limner.engine.double import cloud
+from limner.service.inspection import inspect
+from limner.service.provenance import authority_in
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +70,20 @@ async def test_a_picture_converts_on_its_way_out(api: Api, wanted: str) -> None:
     assert (answer.headers["content-type"], picture.format) == (f"image/{wanted}", wanted.upper())
     text = picture.info["parameters"] if wanted == "png" else comment(picture)
     assert text.startswith("a fish\nSteps")
+
+
+@pytest.mark.parametrize("stored", ["png", "webp", "jpeg"])
+async def test_marks_stay_through_every_conversion(api: Api, stored: str) -> None:
+    url = (await api.painted("a fish", output_format=stored))["images"][0]["url"]
+    for wanted in ("png", "webp", "jpeg"):
+        found = inspect(
+            (await api.client.get(url, params={"format": wanted})).content, authority_in(api.folder)
+        )
+        assert found.parameters is not None
+        assert found.parameters.startswith("a fish\nSteps")
+        assert found.source_type == "trainedAlgorithmicMedia"
+        assert found.manifest is not None
+        assert (found.manifest.holds, found.manifest.known) == (True, True)
 
 
 async def test_a_picture_saves_under_a_name_that_tells_what_it_shows(api: Api) -> None:

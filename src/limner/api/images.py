@@ -39,8 +39,9 @@ async def read_image(
     download: Annotated[bool, Query(description="Save instead of show")] = False,
 ) -> Response:
     """The picture. Whoever has its URL may see it."""
-    wanted = (str(part) for part in (id, format, quality) if part is not None)
-    etag = f'"{"-".join(wanted)}"'
+    wanted = [str(part) for part in (id, format, quality) if part is not None]
+    # Each conversion is signed anew: the same picture in other bytes.
+    etag = ("W/" if len(wanted) > 1 else "") + f'"{"-".join(wanted)}"'
     if _known(request, etag):
         await service.image(id)
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
@@ -67,7 +68,7 @@ async def read_thumbnail(request: Request, id: str, service: App) -> Response:
 
 def _known(request: Request, etag: str) -> bool:
     given = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return etag in given or "*" in given
+    return etag.removeprefix("W/") in given or "*" in given
 
 
 def _answer(picture: Picture, etag: str, download: bool) -> Response:

@@ -28,6 +28,7 @@ from limner.errors import (
     NotFound,
     NotReady,
     PromptWriterFailed,
+    Refused,
     StorageUnavailable,
     TooLarge,
 )
@@ -41,6 +42,7 @@ _RETRY_AFTER_S = 5.0
 _STATUS: dict[type[LimnerError], int] = {
     InvalidInput: 422,
     KeyNeeded: 401,
+    Refused: 422,
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,

@@ -35,6 +35,7 @@ async def write_prompt(request: Request, asked: schemas.PromptIn, service: App, 
     """Continue a prompt, or write one. With `Accept: text/event-stream` it arrives token by token."""
     writing = await service.write(
         asked.text,
+        person=person,
         model=asked.model,
         seed=asked.seed,
         temperature=asked.temperature,

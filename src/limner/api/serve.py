@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import signal
@@ -16,7 +17,9 @@ from limner.api.reach import Reach
 from limner.engine.messages import Engine
 from limner.errors import Unusable
 from limner.prompting.messages import PromptWriter
+from limner.service.moderation import Moderation
 from limner.service.people import Allowance
+from limner.service.provenance import Provenance
 from limner.service.service import Service
 from limner.settings import Settings
 from limner.store.store import Store
@@ -49,21 +52,35 @@ def serve(
     Raises `Unusable` when the address or the data folder cannot be used, or strangers could come in.
     """
     sock = _bound(settings.host, settings.port)
-    store: Store | None = None
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(sock.close)
         address = ipaddress.ip_address(sock.getsockname()[0])
         hosts = () if address.is_unspecified else (_in_url(settings.host),)
         reach = Reach((*hosts, *settings.allow_host), settings.allow_origin, loopback=address.is_loopback)
         store = Store(settings.data_dir)
+        opened.callback(store.close)
         _forbid_strangers(settings, reach, store)
-    except BaseException:
-        sock.close()
-        if store is not None:
-            store.close()
-        raise
+        provenance = Provenance.of(store, settings.sign_cert, settings.sign_key)
+        moderation = Moderation(
+            store,
+            settings.moderation,
+            blocklist=settings.blocklist,
+            url=settings.moderation_url,
+            checker=settings.safety_checker is not None,
+            log_days=settings.abuse_log_days,
+        )
+        opened.pop_all()
     shown = _own_address(sock.family) if address.is_unspecified else settings.host
     url = f"http://{_in_url(shown)}:{sock.getsockname()[1]}"
-    service = Service(store, engine, writer, max_queued=settings.max_queued, visitors=_visitors(settings))
+    service = Service(
+        store,
+        engine,
+        writer,
+        max_queued=settings.max_queued,
+        visitors=_visitors(settings),
+        provenance=provenance,
+        moderation=moderation,
+    )
     config = uvicorn.Config(
         create_app(service, secret=store.cookie_secret(), reach=reach),
         http=Connection,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,6 +21,9 @@ from limner.models.catalog import LocalModel
 from limner.models.graph import GraphPool
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
+
+if TYPE_CHECKING:
+    from limner.models.safety import SafetyChecker
 
 # A few more than fill a batch, so that the next is at hand when one is done.
 SPARE_SLOTS = 4
@@ -36,7 +40,9 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     if start.compiled:
         # Read when torch first compiles.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(start.cache_dir / "compiled"))
-    runner = prepare(start, chosen_device(start.device))
+    device = chosen_device(start.device)
+    checker = _checker(start, device)
+    runner = prepare(start, device)
     remembered = Remembered(start.cache_dir / "curves.json")
     curves = []
     for model in start.models:
@@ -44,7 +50,7 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
         curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, remembered, key))
     slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
     send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
-    serve(StepLoop(runner), inbox, send)
+    serve(StepLoop(runner, checker), inbox, send)
 
 
 def prepare(start: EngineStart, device: str) -> Runner:
@@ -79,6 +85,14 @@ def serve(loop: StepLoop, inbox: Inbox, send: Send) -> None:
         # Silence tells that nothing moves: who waits for a picture then replaces this process.
         if events:
             send(Report(loop.step_s, tuple(events), loop.stats))
+
+
+def _checker(start: EngineStart, device: str) -> SafetyChecker | None:
+    if start.safety is None:
+        return None
+    from limner.models.safety import SafetyChecker  # takes seconds, and few have one
+
+    return SafetyChecker(start.safety, device)
 
 
 def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +16,9 @@ from limner.engine.memory import told_as_memory
 from limner.engine.request import RunningRequest
 from limner.models.decoding import Decoding
 from limner.models.stable_diffusion import StableDiffusion
+
+if TYPE_CHECKING:  # importing it takes seconds, and few have one
+    from limner.models.safety import SafetyChecker
 
 # Pictures on the GPU at once: one that is decoded while another is copied.
 AHEAD = 1
@@ -37,21 +41,26 @@ class Undecoded:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`pixels` `(H, W, 3)`, uint8 on the CPU, or why there are none. `seconds` it took."""
+    """`pixels` `(H, W, 3)`, uint8 on the CPU, or why there are none. `seconds` it took.
+
+    `flagged`: the safety checker objects to them.
+    """
 
     undecoded: Undecoded
     pixels: torch.Tensor | Exception
     seconds: float
+    flagged: bool = False
 
 
 class Decoder:
     """One thread that decodes a picture at a time: people take turns, and each one's come in order.
 
     A GPU does it on a stream of its own, and begins with the next while pictures are copied to the host. Its
-    methods are for the thread of the step loop.
+    methods are for the thread of the step loop. `checker`, where there is one, looks at every picture.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, checker: SafetyChecker | None = None) -> None:
+        self._checker = checker
         self._waiting: dict[str, deque[Undecoded]] = {}
         self._lock = threading.Lock()
         self._underway: deque[tuple[Undecoded, Decoding, float]] = deque()
@@ -116,12 +125,22 @@ class Decoder:
 
     def _end(self, undecoded: Undecoded, decoding: Decoding, began: float) -> None:
         pixels: torch.Tensor | Exception
+        flagged = False
         try:
             with told_as_memory():
                 pixels = decoding.pixels()
-        except Exception as error:
+                flagged = self._objects_to(pixels)
+        except Exception as error:  # of the checker, too: what was not checked is not shown
             pixels = error
-        self._done.put(Decoded(undecoded, pixels, time.monotonic() - began))
+        self._done.put(Decoded(undecoded, pixels, time.monotonic() - began, flagged))
+
+    def _objects_to(self, pixels: torch.Tensor) -> bool:
+        if self._checker is None:
+            return False
+        if self._stream is None:
+            return self._checker.objects_to(pixels)
+        with torch.cuda.stream(self._stream):
+            return self._checker.objects_to(pixels)
 
     def _any_waiting(self) -> bool:
         with self._lock:

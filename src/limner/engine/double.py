@@ -51,13 +51,15 @@ class EngineDouble:
     """Paints in real time. Knobs may be turned while it runs.
 
     `breakages` requests end with "the engine went away" at half their steps; prompts that contain
-    `cursed` always fail. `unhealthy` overrides the state that `health` tells.
+    `cursed` always fail, the pictures of those that contain `unsafe` are flagged. `unhealthy` overrides the
+    state that `health` tells.
     """
 
     step_s: float = 0.02
     slots: int = 8
     breakages: int = 0
     cursed: str = "cursed"
+    unsafe: str = "unsafe"
     unhealthy: Health | None = None
     info: tuple[ModelInfo, ...] = (MODEL,)
     asked: list[ImageRequest] = field(default_factory=list)
@@ -118,7 +120,8 @@ class EngineDouble:
                 yield Preview(request.id, step, _preview(request, step / steps), "image/webp")
         pixels = cloud(request, request.params.width, request.params.height)
         self._count(steps)
-        yield Finished(request.id, pixels, Timings(0.0, 0.0, steps * self.step_s, 0.0))
+        timings = Timings(0.0, 0.0, steps * self.step_s, 0.0)
+        yield Finished(request.id, pixels, timings, self.unsafe in request.params.prompt)
 
     def _count(self, steps: int) -> None:
         before = self._stats

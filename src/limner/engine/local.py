@@ -26,6 +26,7 @@ from limner.engine.messages import (
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.models.catalog import LocalModel
 from limner.models.network import Backend, Dtype
+from limner.models.safety_folder import SafetyFolder
 from limner.params import ModelInfo, beyond_limits
 from limner.process.supervised import SupervisedProcess
 
@@ -101,6 +102,7 @@ class LocalEngine:
         dtype: Dtype = "auto",
         compiled: bool = False,
         memory_gb: float | None = None,
+        safety: SafetyFolder | None = None,
         log_level: str = "info",
     ) -> None:
         cache_dir = cache_dir or user_cache_path("limner", appauthor=False)
@@ -117,7 +119,7 @@ class LocalEngine:
         self._process = SupervisedProcess(
             self.ENTRY,
             EngineStart(
-                tuple(models), device, threads, exact, cache_dir, backend, dtype, compiled, memory_gb
+                tuple(models), device, threads, exact, cache_dir, backend, dtype, compiled, memory_gb, safety
             ),
             on_message=self._on_message,
             on_exit=self._on_exit,

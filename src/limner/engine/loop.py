@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,6 +29,9 @@ from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
 from limner.errors import EngineFailed
 
+if TYPE_CHECKING:
+    from limner.models.safety import SafetyChecker
+
 log = logging.getLogger(__name__)
 
 PREVIEW_EVERY_S = 0.25
@@ -40,10 +44,10 @@ LOOK_EVERY_S = 0.01
 class StepLoop:
     """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, checker: SafetyChecker | None = None) -> None:
         self._runner = runner
         self._scheduler = Scheduler(runner.curve)
-        self._decoder = Decoder()
+        self._decoder = Decoder(checker)
         self._running: dict[str, RunningRequest] = {}
         self._events: list[EngineEvent] = []
         self._preview_room_s = 0.0
@@ -175,7 +179,7 @@ class StepLoop:
                 continue  # cancelled meanwhile
             match decoded.pixels:
                 case torch.Tensor() as pixels:
-                    self._finish(running, pixels)
+                    self._finish(running, pixels, decoded.flagged)
                 case OutOfMemory() as error:
                     self._decode_again(decoded, error)
                 case EngineFailed() as error if not running.group.precise:
@@ -183,7 +187,7 @@ class StepLoop:
                 case error:
                     self._fail(running, error)
 
-    def _finish(self, running: RunningRequest, pixels: torch.Tensor) -> None:
+    def _finish(self, running: RunningRequest, pixels: torch.Tensor, flagged: bool) -> None:
         assert running.first_step_at is not None
         timings = Timings(
             queue_s=running.first_step_at - running.encode_s - running.arrived_at,
@@ -192,7 +196,7 @@ class StepLoop:
             decode_s=time.monotonic() - running.last_step_at,
         )
         self.stats = replace(self.stats, images=self.stats.images + 1)
-        self._end(running, Finished(running.request.id, pixels.numpy(), timings))
+        self._end(running, Finished(running.request.id, pixels.numpy(), timings, flagged))
 
     def _decode_again(self, decoded: Decoded, error: OutOfMemory) -> None:
         """With what smaller batches leave to it."""

@@ -60,11 +60,12 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`pixels`: uint8 RGB of shape `(height, width, 3)`."""
+    """`pixels`: uint8 RGB of shape `(height, width, 3)`. `flagged`: the safety checker objects to them."""
 
     request_id: str
     pixels: NDArray[np.uint8]
     timings: Timings
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

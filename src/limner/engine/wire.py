@@ -9,6 +9,7 @@ from limner.engine.curve import Curve
 from limner.engine.messages import EngineEvent, Stats
 from limner.models.catalog import LocalModel
 from limner.models.network import Backend, Dtype
+from limner.models.safety_folder import SafetyFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class EngineStart:
     """`threads` 0: as many as the machine has processors. `exact`: batches of one size, always.
 
     `cache_dir`: for what can be made again. `backend`, `dtype`: what computes on a processor, and in which
-    precision. `compiled`: by torch.compile. `memory_gb`: of the GPU's, in GiB.
+    precision. `compiled`: by torch.compile. `memory_gb`: of the GPU's, in GiB. `safety`: looks at
+    pictures.
     """
 
     models: tuple[LocalModel, ...]
@@ -28,6 +30,7 @@ class EngineStart:
     dtype: Dtype = "auto"
     compiled: bool = False
     memory_gb: float | None = None
+    safety: SafetyFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)

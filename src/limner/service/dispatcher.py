@@ -20,7 +20,9 @@ from limner.errors import StorageUnavailable
 from limner.service import events
 from limner.service.develop import develop
 from limner.service.hub import Hub
+from limner.service.moderation import Moderation
 from limner.service.pace import Pace
+from limner.service.provenance import Provenance
 from limner.store.job import Failure, Job, NewImage, Place
 from limner.store.queue import Queue
 
@@ -56,8 +58,12 @@ class Work:
 class Dispatcher:
     """Keeps the engine's slots filled in fair order. Belongs to the event loop."""
 
-    def __init__(self, queue: Queue, engine: Engine, hub: Hub) -> None:
+    def __init__(
+        self, queue: Queue, engine: Engine, hub: Hub, provenance: Provenance, moderation: Moderation
+    ) -> None:
         self._queue = queue
+        self._provenance = provenance
+        self._moderation = moderation
         self._engine = engine
         self._hub = hub
         self.pace = Pace()
@@ -224,7 +230,8 @@ class Dispatcher:
     async def _paint(self, work: Work, index: int) -> None:
         params = work.job.params
         began = time.monotonic()
-        request = ImageRequest(work.requests[index], work.job.person, params, params.seed_of(index))
+        previews = not self._moderation.hides_previews
+        request = ImageRequest(work.requests[index], work.job.person, params, params.seed_of(index), previews)
         try:
             outcome = await self._watch(work, index, request)
         except Exception as error:
@@ -275,10 +282,17 @@ class Dispatcher:
 
         def save() -> Job | None:
             nonlocal new
-            new = new or develop(work.job.params, index, finished)
-            return self._queue.add_image(work.job, new)
+            new = new or develop(work.job.params, index, finished, self._provenance)
+            return self._queue.add_image(work.job, new, self._moderation.painted(work.job, new))
 
         try:
+            if self._moderation.sees_pictures or finished.flagged:
+                new = await run_sync(develop, work.job.params, index, finished, self._provenance)
+                failure = await self._moderation.judge(work.job, new, flagged=finished.flagged)
+                if failure is not None:
+                    if not work.over:
+                        await self._fail(work, failure)
+                    return
             job = await self._stored(work, save)
         except Exception as error:
             log.exception("picture %d of %s cannot be saved", index, work.job.id)

@@ -120,7 +120,7 @@ class Metrics:
         for outcome in Status:
             if outcome.over:
                 self._ended.labels(outcome.value)
-        for outcome_of_prompt in ("finished", "stopped", "failed"):
+        for outcome_of_prompt in ("finished", "stopped", "failed", "refused"):
             self._prompts.labels(outcome_of_prompt)
 
     def told(self, payload: Payload) -> None:
@@ -132,7 +132,7 @@ class Metrics:
                 self._over(view.job)
 
     def wrote(self, outcome: str, tokens: int) -> None:
-        """A prompt was `finished`, `stopped` by its reader, or `failed`."""
+        """A prompt was `finished`, `stopped` by its reader, `refused` by moderation, or `failed`."""
         self._prompts.labels(outcome).inc()
         self._tokens.inc(tokens)
 

@@ -13,6 +13,7 @@ from limner.errors import EngineFailed, FieldError, InvalidInput, ModelUnusable,
 from limner.params import GenerationParams, OutputFormat
 from limner.service import picture
 from limner.service.develop import develop
+from limner.service.provenance import Provenance
 from limner.store.job import NewImage
 
 _FORMATS = {
@@ -82,7 +83,10 @@ async def loaded(engine: Engine) -> None:
 
 
 async def paint(
-    engine: Engine, jobs: Sequence[GenerationParams], stepped: Callable[[int], object]
+    engine: Engine,
+    jobs: Sequence[GenerationParams],
+    provenance: Provenance,
+    stepped: Callable[[int], object],
 ) -> AsyncIterator[Painted]:
     """The pictures as they get done; `stepped` is told of every few denoising steps.
 
@@ -97,7 +101,7 @@ async def paint(
         for number, params in enumerate(jobs)
         for index in range(params.num_images)
     ]
-    tasks = [asyncio.create_task(_painted(engine, *request, stepped)) for request in requests]
+    tasks = [asyncio.create_task(_painted(engine, *request, provenance, stepped)) for request in requests]
     try:
         for task in asyncio.as_completed(tasks):
             yield await task
@@ -107,7 +111,12 @@ async def paint(
 
 
 async def _painted(
-    engine: Engine, number: int, index: int, request: ImageRequest, stepped: Callable[[int], object]
+    engine: Engine,
+    number: int,
+    index: int,
+    request: ImageRequest,
+    provenance: Provenance,
+    stepped: Callable[[int], object],
 ) -> Painted:
     step = 0
     async for event in engine.generate(request):
@@ -116,7 +125,8 @@ async def _painted(
             step = event.step
         elif isinstance(event, Finished):
             stepped(request.params.num_inference_steps - step)
-            return Painted(number, await asyncio.to_thread(develop, request.params, index, event))
+            new = await asyncio.to_thread(develop, request.params, index, event, provenance)
+            return Painted(number, new)
         elif isinstance(event, Failed):
             raise EngineFailed(event.reason)
     raise EngineFailed

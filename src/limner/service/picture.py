@@ -1,4 +1,4 @@
-"""Pixels as files: encoding, thumbnails, conversion, and the parameters inside."""
+"""Pixels as files: encoding, thumbnails, conversion, and what is written inside."""
 
 from __future__ import annotations
 
@@ -11,13 +11,26 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
+from limner import __version__
 from limner.params import GenerationParams, OutputFormat, Sampler, Schedule
 from limner.store.job import Image, NewImage
 
 THUMBNAIL_PX = 320
 _QUALITY = 92
-_EXIF_USER_COMMENT = 0x9286
-_EXIF_IFD = 0x8769
+EXIF_USER_COMMENT = 0x9286
+EXIF_IFD = 0x8769
+
+# https://cv.iptc.org/newscodes/digitalsourcetype/: what a picture made by a trained model is called.
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPE = "trainedAlgorithmicMedia"
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'xmp:CreatorTool="Limner {__version__}" Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPES}{SOURCE_TYPE}"/>'
+    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
 
 # What clients of this field call them.
 SAMPLER_NAMES = {
@@ -67,7 +80,10 @@ def parameters_text(params: GenerationParams, seed: int, width: int, height: int
 
 
 def encode(pixels: NDArray[np.uint8], format: OutputFormat, text: str) -> bytes:
-    """`pixels` `(height, width, 3)` as a file with `text` as its `parameters`. Blocks: call in a thread."""
+    """`pixels` `(height, width, 3)` as a file with `text` as its `parameters`. Blocks: call in a thread.
+
+    Its XMP has IPTC's term for what a model made.
+    """
     return _encoded(PIL.Image.fromarray(pixels), format, text)
 
 
@@ -91,7 +107,7 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     image = PIL.Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), PIL.Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85, method=2)
+    image.save(buffer, "WEBP", quality=85, method=2, xmp=XMP.encode())
     return buffer.getvalue()
 
 
@@ -119,13 +135,14 @@ def _encoded(image: PIL.Image.Image, format: OutputFormat, text: str, quality: i
             info.add_text("parameters", text)
         else:
             info.add_itxt("parameters", text)
+        info.add_itxt("XML:com.adobe.xmp", XMP)
         image.save(buffer, "PNG", pnginfo=info, compress_level=4)
         return buffer.getvalue()
     exif = PIL.Image.Exif()
     # EXIF 2.3, 4.6.5: the comment begins with eight bytes that name its encoding.
-    exif.get_ifd(_EXIF_IFD)[_EXIF_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    exif.get_ifd(EXIF_IFD)[EXIF_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
     if format is OutputFormat.WEBP:
-        image.save(buffer, "WEBP", quality=quality, method=4, exif=exif)
+        image.save(buffer, "WEBP", quality=quality, method=4, exif=exif, xmp=XMP.encode())
     else:
-        image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif)
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, xmp=XMP.encode())
     return buffer.getvalue()

@@ -26,8 +26,10 @@ from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
 from limner.service.hub import Hub
 from limner.service.metrics import Metrics
+from limner.service.moderation import Moderation
 from limner.service.people import Allowance, People
 from limner.service.picture import Picture
+from limner.service.provenance import Provenance
 from limner.service.sessions import Sessions
 from limner.service.writing import Writing
 from limner.store.job import Image, Job, Place, Status
@@ -57,8 +59,14 @@ class Service:
         *,
         max_queued: int = 50,
         visitors: Allowance | None = None,
+        provenance: Provenance | None = None,
+        moderation: Moderation | None = None,
     ) -> None:
-        """`visitors`: what strangers may do, each of them; None: strangers are not let in."""
+        """`visitors`: what strangers may do, each of them; None: strangers are not let in.
+
+        Pictures are signed by `provenance`; None: with the certificate that `store` keeps. `moderation`
+        None: it is off.
+        """
         self.engine = engine
         self.writer = writer
         self.max_queued = max_queued
@@ -66,7 +74,9 @@ class Service:
         self._store = store
         self.metrics = Metrics()
         self._hub = Hub(self.metrics.told)
-        self._dispatcher = Dispatcher(store.queue, engine, self._hub)
+        self._provenance = provenance or Provenance.of(store)
+        self._moderation = moderation or Moderation(store)
+        self._dispatcher = Dispatcher(store.queue, engine, self._hub, self._provenance, self._moderation)
         self._announcer: asyncio.Task[None] | None = None
         self.blocking = Blocking(self)
         self.sessions = Sessions(self)
@@ -75,6 +85,7 @@ class Service:
         await self.engine.start()
         await self.writer.start()
         await self._dispatcher.start()
+        await self._moderation.start()
         self._announcer = asyncio.create_task(self._announce_places(), name="places")
 
     async def stop(self) -> None:
@@ -86,6 +97,7 @@ class Service:
                 await self._announcer
         await self.blocking.stop()
         await self._dispatcher.stop()
+        await self._moderation.stop()
         await self.writer.stop()
         await self.engine.stop()
 
@@ -102,13 +114,14 @@ class Service:
         """Accept a `GenerationSubmission`; once this returns, it will be made.
 
         The same `key` with the same submission gets the same job. Raises `InvalidInput`, `Conflict`,
-        `Busy`, `QuotaSpent`, `NotReady` when the engine has given up, and what the prompt writer raises.
+        `Busy`, `QuotaSpent`, `Refused`, `NotReady` when the engine has given up or moderation cannot be
+        asked and must be, and what the prompt writer raises.
         """
         ticket = None if key is None else Ticket(key, _fingerprint(asked))
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
             return await self._seen(lambda: known)
         self._refuse_if_down()
-        params = await self._resolved(asked)
+        params = await self._checked(person, asked)
 
         may = self.people.terms(person)
         queue = partial(
@@ -127,16 +140,20 @@ class Service:
 
         Raises what `submit` raises; `InvalidInput` names the items that are wrong.
         """
-        if len(asked) > self.max_queued:
-            message = f"{len(asked)} are more than the {self.max_queued} that may wait; send fewer at a time"
-            raise InvalidInput(FieldError("items", message, len(asked), self.max_queued))
+        may = self.people.terms(person)
+        most = may.allowance.queued
+        if len(asked) > most:
+            message = f"{len(asked)} are more than the {most} that may wait; send fewer at a time"
+            raise InvalidInput(FieldError("items", message, len(asked), most))
         tickets = _tickets(key, asked)
         known = [await run_sync(self._store.queue.replayed, person, ticket) for ticket in tickets if ticket]
         jobs = [job for job in known if job is not None]
         if len(jobs) < len(asked):
             self._refuse_if_down()
-            params = await self._all_resolved(asked)
-            submit = partial(self._store.queue.submit_all, max_queued=self.max_queued, tickets=tickets)
+            params = await self._all_checked(person, asked)
+            submit = partial(
+                self._store.queue.submit_all, max_queued=most, purses=may.purses, tickets=tickets
+            )
             try:
                 jobs = await run_sync(submit, person, params)
             finally:
@@ -241,6 +258,7 @@ class Service:
         self,
         text: str,
         *,
+        person: str,
         model: str | None = None,
         seed: int | None = None,
         temperature: float = 1.0,
@@ -248,16 +266,19 @@ class Service:
     ) -> Writing:
         """Begin to continue `text` with what `model` can draw.
 
-        Raises `InvalidInput`, `NotReady` and `PromptWriterFailed`; the writing itself may raise the last.
+        Raises `InvalidInput`, `NotReady`, `Refused` and `PromptWriterFailed`; the writing itself may raise
+        the last two.
         """
         chosen = next((m for m in self.models() if m.name == model or (model is None and m.default)), None)
         if chosen is None:
             names = ", ".join(m.name for m in self.models())
             message = f"no model {model!r} is loaded; use one of: {names}"
             raise InvalidInput(FieldError("model", message, model, names))
+        await self._moderation.check_text(person, text)
         seed = secrets.randbelow(SEEDS) if seed is None else seed
         request = PromptRequest(secrets.token_hex(8), text, chosen.voice, seed, temperature, max_new_tokens)
-        writing = Writing(self.writer, request, self.metrics.wrote)
+        pieces = self._moderation.screened(person, text, self.writer.write(request))
+        writing = Writing(pieces, request, self.metrics.wrote)
         await writing.begin()
         return writing
 
@@ -276,8 +297,8 @@ class Service:
         if health.state in ("failed", "stopped"):
             raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
 
-    async def _all_resolved(self, asked: Sequence[BaseModel]) -> list[GenerationParams]:
-        found = await asyncio.gather(*(self._resolved(each) for each in asked), return_exceptions=True)
+    async def _all_checked(self, person: str, asked: Sequence[BaseModel]) -> list[GenerationParams]:
+        found = await asyncio.gather(*(self._checked(person, each) for each in asked), return_exceptions=True)
         wrong = [
             replace(field, field=f"items.{place}.{field.field}")
             for place, each in enumerate(found)
@@ -291,14 +312,20 @@ class Service:
                 raise each
         return [each for each in found if isinstance(each, GenerationParams)]
 
-    async def _resolved(self, asked: BaseModel) -> GenerationParams:
+    async def _checked(self, person: str, asked: BaseModel) -> GenerationParams:
+        """What is to be painted, which moderation has let pass."""
+        params = await self._resolved(person, asked)
+        await self._moderation.check(person, params, written=bool(getattr(asked, "random", None)))
+        return params
+
+    async def _resolved(self, person: str, asked: BaseModel) -> GenerationParams:
         seed = secrets.randbelow(SEEDS)
         given = getattr(asked, "prompt", None) or ""
         if not getattr(asked, "random", None):
             return resolve(asked, self.models(), seed)
         # Everything else is checked before the writer is set to work.
         params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
-        writing = await self.write(given, model=params.model, seed=params.seed)
+        writing = await self.write(given, person=person, model=params.model, seed=params.seed)
         written = (await writing.whole())[:MAX_PROMPT].strip()
         # Sent again, the answer's parameters must give this picture, so nothing is left to the writer.
         completed = {"prompt": written or given, "random": False}
@@ -350,7 +377,7 @@ class Service:
         shown = format or image.format
         if shown is not image.format or (quality is not None and shown is not OutputFormat.PNG):
             text = picture.parameters_text(job.params, image.seed, image.width, image.height)
-            data = picture.convert(data, shown, text, quality)
+            data = self._provenance.signed(picture.convert(data, shown, text, quality), shown)
         return Picture(data, f"image/{shown}", picture.file_name(image, job.params.prompt, shown))
 
     def _thumbnail(self, image_id: str) -> Picture:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 
-from limner.errors import PromptWriterFailed
-from limner.prompting.messages import PromptRequest, PromptWriter
+from limner.errors import LimnerError, PromptWriterFailed, Refused
+from limner.prompting.messages import PromptRequest
+
+_OUTCOMES: dict[type[LimnerError], str] = {PromptWriterFailed: "failed", Refused: "refused"}
 
 
 class Writing:
@@ -14,12 +16,15 @@ class Writing:
 
     def __init__(
         self,
-        writer: PromptWriter,
+        pieces: AsyncGenerator[str],
         request: PromptRequest,
         ended: Callable[[str, int], None] = lambda outcome, pieces: None,
     ) -> None:
-        """`ended` is told how it ended (`finished`, `stopped`, `failed`) and after how many pieces."""
-        self._pieces: AsyncGenerator[str] = writer.write(request)
+        """`pieces` are what the writer appends to the text of `request`.
+
+        `ended` is told how it ended (`finished`, `stopped`, `failed`, `refused`) and after how many pieces.
+        """
+        self._pieces = pieces
         self._first: str | None = None
         self._ended = ended
         self._count = 0
@@ -31,8 +36,8 @@ class Writing:
         """Wait for the first piece, so that what fails, fails before the answer has begun."""
         try:
             self._first = await anext(self._pieces, None)
-        except PromptWriterFailed:
-            self._ended("failed", 0)
+        except (PromptWriterFailed, Refused) as error:
+            self._ended(_OUTCOMES[type(error)], 0)
             raise
 
     async def whole(self) -> str:
@@ -49,8 +54,8 @@ class Writing:
             async for piece in self._pieces:
                 yield self._add(piece)
             self._outcome = "finished"
-        except PromptWriterFailed:
-            self._outcome = "failed"
+        except (PromptWriterFailed, Refused) as error:
+            self._outcome = _OUTCOMES[type(error)]
             raise
 
     def _add(self, piece: str) -> str:

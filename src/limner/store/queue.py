@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, tuple_
 
 from limner.errors import Busy, Conflict
 from limner.params import GenerationParams
-from limner.store import rows
+from limner.store import abuse, rows
+from limner.store.abuse import Entry
 from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import Failure, Job, NewImage, Place, Status
@@ -113,9 +114,10 @@ class Queue:
         *,
         max_queued: int,
         tickets: Sequence[Ticket | None],
+        purses: Sequence[Purse] = (),
     ) -> list[Job]:
         """As `submit` for each, in order and with a ticket each: all of them, or none."""
-        return self._database.write(_all_submitted, person, all_params, max_queued, tickets)
+        return self._database.write(_all_submitted, person, all_params, max_queued, tickets, purses)
 
     def replayed(self, person: str, ticket: Ticket) -> Job | None:
         """The job this ticket got before. Raises `Conflict` as `submit` does."""
@@ -129,8 +131,10 @@ class Queue:
         """
         return self._database.write(_claimed, room, below, but)
 
-    def add_image(self, job: Job, new: NewImage) -> Job | None:
+    def add_image(self, job: Job, new: NewImage, logged: Entry | None = None) -> Job | None:
         """Commit a picture; with its last one the job has succeeded. The files are there before the row.
+
+        `logged` goes to the abuse log with it.
 
         Returns the job as it is now, or None when this attempt no longer holds it: then nothing is kept.
         """
@@ -140,7 +144,7 @@ class Queue:
         saved_s = new.durations.save_s + time.perf_counter() - began
         new = replace(new, durations=replace(new.durations, save_s=saved_s))
         try:
-            kept = self._database.write(_with_image, job, image_id, new)
+            kept = self._database.write(_with_image, job, image_id, new, logged)
         except BaseException:
             self._files.remove(paths)
             raise
@@ -195,6 +199,7 @@ def _all_submitted(
     all_params: Sequence[GenerationParams],
     max_queued: int,
     tickets: Sequence[Ticket | None],
+    purses: Sequence[Purse],
 ) -> list[Job]:
     waiting = connection.execute(_STANDING, {"person": person}).one().waiting
     new = sum(ticket is None or _replayed(connection, person, ticket) is None for ticket in tickets)
@@ -204,7 +209,7 @@ def _all_submitted(
             "send fewer, or try again later"
         )
     each = zip(all_params, tickets, strict=True)
-    return [_submitted(connection, person, params, max_queued, ticket) for params, ticket in each]
+    return [_submitted(connection, person, params, max_queued, ticket, purses) for params, ticket in each]
 
 
 def _claimed(connection: Connection, room: int, below: float, but: Collection[str]) -> list[Job]:
@@ -228,9 +233,13 @@ def _claimed(connection: Connection, room: int, below: float, but: Collection[st
     ]
 
 
-def _with_image(connection: Connection, job: Job, image_id: str, new: NewImage) -> Job | None:
+def _with_image(
+    connection: Connection, job: Job, image_id: str, new: NewImage, logged: Entry | None
+) -> Job | None:
     if not _holds(connection, job):
         return None
+    if logged is not None:
+        abuse.write(connection, logged)
     connection.execute(insert(images), rows.image_values(job.id, image_id, new))
     job = replace(job, images=rows.images_of(connection, job.id))
     return job if job.missing() else _end(connection, job, Status.SUCCEEDED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select, updat
 from limner.errors import StorageUnavailable, Unusable
 from limner.params import GenerationParams
 from limner.store import rows, secret, usage
+from limner.store.abuse import Abuse
 from limner.store.database import Database
 from limner.store.files import Files
 from limner.store.job import OPERATOR, Job, NewImage, Standing, Status
@@ -21,6 +23,7 @@ from limner.store.standing import standing
 from limner.store.tables import images, jobs, people
 
 _THEIRS = or_(jobs.c.person == bindparam("person"), bindparam("person") == OPERATOR)
+SECRET_BYTES = 32
 _MINE = select(jobs).where(jobs.c.id == bindparam("id"), _THEIRS)
 _OWNER = select(images.c.job_id).where(images.c.id == bindparam("id")).scalar_subquery()
 _OF_IMAGE = select(jobs).where(jobs.c.id == _OWNER)
@@ -46,8 +49,8 @@ class Store:
         stopped is queued again. Without, finished jobs may be read and recorded beside a server.
         Raises `Unusable` when the folder cannot be used or another server owns it.
         """
-        self._lock: FolderLock | None = None
         self._folder = folder
+        self._lock: FolderLock | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(folder) if serve else None
@@ -56,6 +59,7 @@ class Store:
             self._bring_up_to_date(folder)
             self.queue = Queue(self._database, self._files)
             self.keys = Keys(self._database)
+            self.abuse = Abuse(self._database)
             if serve:
                 self._recover()
         except (OSError, StorageUnavailable) as error:
@@ -136,7 +140,15 @@ class Store:
 
     def cookie_secret(self) -> bytes:
         """What cookies are signed with; made at the first call and kept in the folder."""
-        return secret.read_or_make(self._folder / "cookie.key")
+        return self.secret("cookie.key", _new_secret, lambda kept: len(kept) == SECRET_BYTES)
+
+    def secret(self, name: str, make: Callable[[], bytes], good: Callable[[bytes], bool]) -> bytes:
+        """What only this folder knows, in a file of mode 0600; made when missing or no longer `good`."""
+        try:
+            return secret.kept(self._folder / name, make, good)
+        except OSError as error:
+            path = self._folder / name
+            raise StorageUnavailable(f"{path} cannot be used: {error.strerror}") from error
 
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():
@@ -173,3 +185,7 @@ def _deleted(connection: Connection, *, person: str, id: str) -> Job:
     job = rows.one(connection, _MINE, person=person, id=id)
     connection.execute(delete(jobs).where(jobs.c.id == id))
     return job
+
+
+def _new_secret() -> bytes:
+    return secrets.token_bytes(SECRET_BYTES)

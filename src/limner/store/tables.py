@@ -103,3 +103,17 @@ images = Table(
     Column("created_at", Float, nullable=False),
     UniqueConstraint("job_id", "index"),
 )
+
+# Outlives jobs and people: no foreign keys. Hashes only.
+abuse = Table(
+    "abuse",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("person", String(64), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("prompt", String(64), nullable=False),
+    Column("picture", String(64)),
+    Index(None, "at"),
+    Index(None, "picture"),
+)

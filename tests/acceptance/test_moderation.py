@@ -1,0 +1,40 @@
+"""Moderation and signing as an operator sets them."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import httpx
+
+from tests.acceptance.test_serve import limner
+from tests.running import RunningServer
+
+
+def test_serve_moderates_as_its_flags_say(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("mauve\n")
+    server = RunningServer(
+        tmp_path / "data", "--moderation", "strict", "--blocklist", str(tmp_path / "words.txt")
+    )
+    try:
+        server.start(wait_ready=False)
+        answers = [
+            httpx.post(f"{server.url}/api/generations", json={"prompt": f"a {colour} house"})
+            for colour in ("mauve", "red")
+        ]
+        assert [answer.status_code for answer in answers] == [422, 202]
+        assert answers[0].json()["code"] == "refused"
+    finally:
+        server.signal(signal.SIGTERM)
+
+
+def test_serve_refuses_settings_that_cannot_work_in_one_line(tmp_path: Path) -> None:
+    for flags, told in (
+        (["--moderation-url", "http://127.0.0.1/"], "--moderation"),
+        (["--moderation", "on", "--safety-checker", str(tmp_path)], "config.json"),
+        (["--sign-cert", str(tmp_path / "chain.pem")], "--sign-key"),
+    ):
+        ended = limner("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), *flags)
+        assert ended.returncode == 2, ended.stderr
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        assert told in ended.stderr
