@@ -10,7 +10,8 @@ from tests.clients.environment import python_packages, python_says
 from tests.clients.reading import jobs_for, shape
 from tests.serving import Api
 
-pytestmark = pytest.mark.anyio
+# The first run fetches the packages.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

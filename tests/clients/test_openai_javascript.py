@@ -10,7 +10,8 @@ from tests.clients.environment import javascript_packages, javascript_says
 from tests.clients.reading import check_stream, jobs_for, shape
 from tests.serving import Api
 
-pytestmark = pytest.mark.anyio
+# The first run fetches the packages.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 SCENES = ("generate", "defaults", "models", "stream", "errors", "impatient")
 

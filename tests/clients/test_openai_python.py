@@ -12,7 +12,8 @@ from tests.clients.reading import check_stream, jobs_for, shape
 from tests.running import RunningServer
 from tests.serving import Api
 
-pytestmark = pytest.mark.anyio
+# The first run fetches the packages.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 SCENES = ("generate", "defaults", "random", "raw", "models", "stream", "errors", "impatient", "crowd")
 

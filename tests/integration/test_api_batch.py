@@ -106,7 +106,10 @@ async def test_a_larger_body_is_taken_here_and_here_alone(api: Api) -> None:
 
 
 async def test_a_key_makes_the_same_jobs_again_and_conflicts_with_anything_else(api: Api) -> None:
-    wishes = [{"random": True, "num_inference_steps": 1}, {"prompt": "x", "num_inference_steps": 1}]
+    wishes: list[dict[str, Any]] = [
+        {"random": True, "num_inference_steps": 1},
+        {"prompt": "x", "num_inference_steps": 1},
+    ]
     first = ids(await submitted(api, *wishes, key="batch"))
     assert ids(await submitted(api, *wishes, key="batch")) == first
     assert (await submitted(api, wishes[1], wishes[0], key="batch")).status_code == 409

@@ -1331,12 +1331,12 @@ export interface components {
         ImageDatum: {
             /**
              * B64 Json
-             * @description The file, when it was asked for as `b64_json`
+             * @description The file, when asked for as `b64_json`
              */
             b64_json: string | null;
             /**
              * Url
-             * @description Where it lies, when it was asked for as `url`
+             * @description Where it lies, when asked for as `url`
              */
             url: string | null;
             /**

@@ -77,8 +77,8 @@ class ImagesUsage(Answer):
 
 
 class ImageDatum(Answer):
-    b64_json: str | None = Field(None, description="The file, when it was asked for as `b64_json`")
-    url: str | None = Field(None, description="Where it lies, when it was asked for as `url`")
+    b64_json: str | None = Field(default=None, description="The file, when asked for as `b64_json`")
+    url: str | None = Field(default=None, description="Where it lies, when asked for as `url`")
     revised_prompt: str = Field(description="What was painted, also where the prompt writer wrote it")
     seed: int = Field(description="Extension")
 
