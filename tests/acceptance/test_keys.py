@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,10 @@ from tests.running import RunningServer
 
 def test_a_key_made_while_the_server_runs_works_until_it_is_revoked(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with RunningServer(data) as server:
+    with ExitStack() as stack:
+        server = RunningServer(data)
+        server.start(wait_ready=False)  # nothing is painted here
+        stack.push(server)
         made = limner("keys", "create", "--name", "bot", "--expires", "30d", "--data-dir", str(data))
         assert made.returncode == 0, made.stderr
         assert made.stderr == ""

@@ -34,7 +34,13 @@ def test_a_key_is_found_by_its_secret_and_the_record_does_not_hold_it(store: Sto
     assert len(secret) >= len(PREFIX) + 43  # 256 bits
     found = store.keys.of_secret(secret)
     assert found is not None
-    assert (found.name, found.scopes, found.quota, found.rate, found.queued) == ("bot", {"read"}, 10, 3, 2)
+    assert (found.name, found.scopes, found.quota, found.rate, found.queued) == (
+        "bot",
+        {Scope.READ},
+        10,
+        3,
+        2,
+    )
     assert store.keys.of_secret(secret[:-1] + ("a" if secret[-1] != "a" else "b")) is None
     store.close()
     for file in tmp_path.glob("limner.db*"):
