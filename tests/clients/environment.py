@@ -96,5 +96,6 @@ def _kept(name: str, pins: list[Path], platform: str, install: Callable[[Path], 
 def _fetch(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if ended.returncode != 0:
-        reason = (ended.stderr.strip() or ended.stdout.strip() or "?").splitlines()[-1]
+        lines = (ended.stderr.strip() or ended.stdout.strip() or "?").splitlines()
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1])
         pytest.skip(f"cannot fetch the clients to try: {reason}")
