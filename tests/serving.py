@@ -20,6 +20,7 @@ from limner.engine.double import EngineDouble
 from limner.prompting.double import PromptWriterDouble
 from limner.service.people import Allowance
 from limner.service.service import Service
+from limner.service.tunnel_use import TunnelUse
 from limner.store.store import Store
 
 
@@ -90,13 +91,17 @@ async def serving(
     max_queued: int = 50,
     visitors: Allowance | None = None,
     reach: Reach = Reach(),
+    root_path: str = "",
+    tunnel_use: TunnelUse | None = None,
     host: str = "127.0.0.1",
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
     store = Store(folder)
     service = Service(store, engine, writer, max_queued=max_queued, visitors=visitors)
-    app = create_app(service, secret=store.cookie_secret(), reach=reach)
+    app = create_app(
+        service, secret=store.cookie_secret(), reach=reach, root_path=root_path, tunnel_use=tunnel_use
+    )
     server = _Server(
         uvicorn.Config(
             app,

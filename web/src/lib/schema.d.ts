@@ -1244,6 +1244,11 @@ export interface components {
              * @description Longest `Prefer: wait`
              */
             wait_s: number;
+            /**
+             * Poll S
+             * @description A page that looks whether all is well does so this rarely
+             */
+            poll_s: number;
         };
         /**
          * ModelInfo
@@ -1699,6 +1704,50 @@ export interface components {
             scale: number;
         };
         /**
+         * Session
+         * @description Who the server takes the caller for, and what they may.
+         */
+        Session: {
+            /**
+             * Kind
+             * @description A stranger may do nothing before entering a key
+             * @enum {string}
+             */
+            kind: "operator" | "key" | "visitor" | "stranger";
+            /**
+             * Name
+             * @description Of the key
+             */
+            name: string | null;
+            /** Scopes */
+            scopes: ("admin" | "generate" | "prompts" | "read")[];
+            /**
+             * Expires At
+             * @description When the key expires
+             */
+            expires_at: string | null;
+            /**
+             * Queued
+             * @description Generations that may wait at once
+             */
+            queued: number | null;
+            /**
+             * Rate
+             * @description Requests for work that may come in a minute; null: any number
+             */
+            rate: number | null;
+            /**
+             * Quota
+             * @description Megapixel-steps that may be asked for in a day; null: any number
+             */
+            quota: number | null;
+            /**
+             * Spent
+             * @description Megapixel-steps asked for since midnight UTC; null: not counted
+             */
+            spent: number | null;
+        };
+        /**
          * TextToImage
          * @description What to paint. Fields that are not named here are ignored; null or left out: the model's own.
          */
@@ -1805,50 +1854,6 @@ export interface components {
             };
             /** Info */
             info: string;
-        };
-        /**
-         * Session
-         * @description Who the server takes the caller for, and what they may.
-         */
-        Session: {
-            /**
-             * Kind
-             * @description A stranger may do nothing before entering a key
-             * @enum {string}
-             */
-            kind: "operator" | "key" | "visitor" | "stranger";
-            /**
-             * Name
-             * @description Of the key
-             */
-            name: string | null;
-            /** Scopes */
-            scopes: ("admin" | "generate" | "prompts" | "read")[];
-            /**
-             * Expires At
-             * @description When the key expires
-             */
-            expires_at: string | null;
-            /**
-             * Queued
-             * @description Generations that may wait at once
-             */
-            queued: number | null;
-            /**
-             * Rate
-             * @description Requests for work that may come in a minute; null: any number
-             */
-            rate: number | null;
-            /**
-             * Quota
-             * @description Megapixel-steps that may be asked for in a day; null: any number
-             */
-            quota: number | null;
-            /**
-             * Spent
-             * @description Megapixel-steps asked for since midnight UTC; null: not counted
-             */
-            spent: number | null;
         };
         /**
          * Voice
