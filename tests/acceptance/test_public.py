@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -27,7 +28,7 @@ SHELLS = os.pathsep.join(("/usr/bin", "/bin"))
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the stand-ins tell; theirs is the first `ngrok` that a process finds, and there is no cloudflared."""
+    """What the stand-ins tell. A process finds their `ngrok` first, and no cloudflared."""
     found = tmp_path / "stand-ins"
     found.mkdir()
     paths = (str(STAND_INS), os.environ.get("PYTHONPATH", ""))
@@ -54,7 +55,10 @@ def test_one_flag_shows_the_server_to_the_world_and_a_lost_line_leaves_it_at_hom
 ) -> None:
     monkeypatch.setenv("NGROK_AUTHTOKEN", "right")
     data = tmp_path / "data"
-    with RunningServer(data, "--public", "--public-domain", "art.example.org") as server:
+    server = RunningServer(data, "--public", "--public-domain", "art.example.org")
+    server.start(wait_ready=False)
+    with contextlib.ExitStack() as ended:
+        ended.callback(server.__exit__)
         until(lambda: "https://art.example.org" in server.log.read_text())
         until(lambda: "that ngrok's free plan allows" in server.log.read_text())
         assert qr_code("https://art.example.org") in server.log.read_text()
