@@ -10,7 +10,7 @@ ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help serve install test test-all check evaluate format lock dist types clean python dev
+.PHONY: help serve install test test-all check evaluate format lock dist website types clean python dev
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
@@ -50,6 +50,11 @@ evaluate: dev
 dist: dev
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist .
+
+# The website for a static host, in dist/website: make website API=https://art.example.org
+website: dev
+	@test -n "$(API)" || { echo "limner: say where the server is: make website API=https://art.example.org" >&2; exit 1; }
+	@VITE_LIMNER_API="$(API)" $(PYTHON) scripts/install.py --run-npm build
 
 # The website's API types, from the schema.
 types: dev

@@ -88,7 +88,13 @@ def _python_packages(torch: str, *, dev: bool) -> None:
     # On its own and without its needs, so that only this one package is looked for at the second index.
     _run([*pip, "install", *quiet, *constraints, "--no-deps", *index, "torch"])
     _say("installing the pinned dependencies")
-    extras = ["dev", "openvino", "training"] if dev else ["openvino"] if _computes_on_processor(torch) else []
+    extras = (
+        ["dev", "openvino", "public", "training"]
+        if dev
+        else ["openvino"]
+        if _computes_on_processor(torch)
+        else []
+    )
     _run([*pip, "install", *quiet, *constraints, "--editable", f"{ROOT}[{','.join(extras)}]"])
     for stamp in stamps:
         stamp.write_text(wanted)

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/venv"
 pip=("$work/venv/bin/python" -m pip --disable-pip-version-check)
 "${pip[@]}" install --quiet --no-deps --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu "$(grep -o 'torch==[0-9.]*' pyproject.toml)"
-"${pip[@]}" install --quiet --editable '.[dev,openvino,training]'
+"${pip[@]}" install --quiet --editable '.[dev,openvino,public,training]'
 {
     echo "# Written by make lock."
     "${pip[@]}" list --format freeze --exclude-editable | grep -vE '^(pip|setuptools)==|nvidia|cuda|triton' | sed 's/+cpu$//'

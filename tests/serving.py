@@ -21,6 +21,7 @@ from limner.prompting.double import PromptWriterDouble
 from limner.service.moderation import Moderation
 from limner.service.people import Allowance
 from limner.service.service import Service
+from limner.service.tunnel_use import TunnelUse
 from limner.store.store import Store
 
 
@@ -91,6 +92,8 @@ async def serving(
     max_queued: int = 50,
     visitors: Allowance | None = None,
     reach: Reach = Reach(),
+    root_path: str = "",
+    tunnel_use: TunnelUse | None = None,
     host: str = "127.0.0.1",
     grace_s: float = 30.0,
     moderation: Callable[[Store], Moderation] = Moderation,
@@ -102,7 +105,9 @@ async def serving(
         store, engine, writer, max_queued=max_queued, visitors=visitors, moderation=moderation(store)
     )
     service.blocking.grace_s = grace_s
-    app = create_app(service, secret=store.cookie_secret(), reach=reach)
+    app = create_app(
+        service, secret=store.cookie_secret(), reach=reach, root_path=root_path, tunnel_use=tunnel_use
+    )
     server = _Server(
         uvicorn.Config(
             app,

@@ -6,6 +6,7 @@ What a command needs beyond its words is imported inside it, so that `--help` an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import shlex
 import sys
@@ -57,6 +58,11 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             flag = f"--{name.replace('_', '-')}"
             if field.annotation is bool:
                 command = click.option(flag, is_flag=True, default=None, help=field.description)(command)
+                continue
+            bare = field.json_schema_extra.get("bare") if isinstance(field.json_schema_extra, dict) else None
+            if bare is not None:
+                optional = {"is_flag": False, "flag_value": str(bare), "metavar": "[X]"}
+                command = click.option(flag, help=field.description, **optional)(command)
                 continue
             told = f"{field.description}  [{default}]" if default not in (None, "") else field.description
             several = isinstance(shown, tuple)
@@ -130,11 +136,18 @@ def serve(**given: Any) -> None:
     from limner.api.serve import serve as run_server
 
     settings = settings_from(**given)
-    sys.exit(run_server(settings, engine_from(settings), writer_from(settings), _announce))
+    sys.exit(run_server(settings, engine_from(settings), writer_from(settings), _announce, _announce_public))
 
 
 def _announce(url: str) -> None:
     click.echo(f"Limner paints at {url}  (Ctrl+C ends it)")
+
+
+def _announce_public(url: str, qr_code: str, used: str) -> None:
+    click.echo(f"Limner paints for the world at {url}")
+    with contextlib.suppress(UnicodeEncodeError):  # a terminal without these characters
+        click.echo(qr_code, nl=False)
+    click.echo(used[:1].upper() + used[1:])
 
 
 @cli.command()

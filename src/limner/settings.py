@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -15,7 +17,26 @@ def _separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _maker(value: object) -> object:
+    """A variable such as `LIMNER_PUBLIC=1` names no maker, as the bare flag does not."""
+    word = str(value).lower()
+    return {"1": "ngrok", "true": "ngrok", "yes": "ngrok", "on": "ngrok"}.get(
+        word, "" if word in ("0", "false", "no", "off") else value
+    )
+
+
+def _path(value: str) -> str:
+    path = value.rstrip("/")
+    if re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", path) is None:
+        raise ValueError("is no path; begin it with a slash, such as /limner")
+    return path
+
+
 Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
+
+
+# The defaults of a server that the world can reach.
+IN_PUBLIC = {"anonymous": True, "moderation": "strict"}
 
 
 class Settings(BaseSettings):
@@ -64,4 +85,26 @@ class Settings(BaseSettings):
     moderation_url: str | None = Field(None, description="Hook that is asked about prompts and pictures")
     safety_checker: Path | None = Field(None, description="Folder of diffusers' safety checker")
     abuse_log_days: int = Field(30, ge=0, le=3650, description="Days the abuse log is kept; 0: no log")
+    public: Annotated[Literal["", "ngrok", "cloudflared"], BeforeValidator(_maker)] = Field(
+        "",
+        description="Open to the world by a tunnel: ngrok (if nothing is named) or cloudflared",
+        json_schema_extra={"bare": "ngrok"},
+    )
+    public_domain: str | None = Field(None, description="Domain of yours that ngrok should use")
+    root_path: Annotated[str, AfterValidator(_path)] = Field(
+        "", description="Path under which a proxy shows this server, such as /limner"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _careful_in_public(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What was said outright stays as it was said."""
+        if _maker(given.get("public") or "") == "":
+            return given
+        return {name: value for name, value in IN_PUBLIC.items() if name in cls.model_fields} | given
+
+
+def ngrok_authtoken() -> str | None:
+    """No setting of ours: a flag would show it to everybody on the machine."""
+    return os.environ.get("NGROK_AUTHTOKEN", "").strip() or None

@@ -20,11 +20,14 @@ from limner.api.guard import Guard
 from limner.api.patience import Patience
 from limner.api.people import Door
 from limner.api.reach import Reach
+from limner.api.root_path import RootPath
 from limner.api.traffic import Traffic
+from limner.api.tunnelled import Tunnelled
 from limner.api.v1 import errors as v1_errors
 from limner.api.v1 import images as v1_images
 from limner.api.v1 import models as v1_models
 from limner.service.service import Service
+from limner.service.tunnel_use import TunnelUse
 
 MAX_BODY_BYTES = 64 * 1024
 # The same limits stand at their routes, which count the bytes of a body that does not say its length.
@@ -40,8 +43,20 @@ _SHOWN = (
 )
 
 
-def create_app(service: Service, *, secret: bytes, reach: Reach = Reach()) -> Traffic:
-    """The API and the website; the service starts and stops with it. Cookies are signed with `secret`."""
+def create_app(
+    service: Service,
+    *,
+    secret: bytes,
+    reach: Reach = Reach(),
+    root_path: str = "",
+    tunnel_use: TunnelUse | None = None,
+) -> Traffic:
+    """The API and the website; the service starts and stops with it. Cookies are signed with `secret`.
+
+    `root_path`: under which a proxy shows it; `tunnel_use`: counts what comes through a tunnel.
+    """
+    use = tunnel_use or TunnelUse()
+    service.metrics.registry.register(use)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -67,7 +82,7 @@ def create_app(service: Service, *, secret: bytes, reach: Reach = Reach()) -> Tr
             allow_private_network=True,
             expose_headers=_SHOWN,
         )
-    return Traffic(outer, service.metrics)
+    return Traffic(RootPath(Tunnelled(outer, reach, use), root_path), service.metrics)
 
 
 def routes() -> FastAPI:

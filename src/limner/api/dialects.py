@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.api import problems
+from limner.api.root_path import path_of
 from limner.api.schemas import Problem
 
 Worded = Callable[[Problem], bytes]
@@ -29,7 +30,7 @@ class Dialects:
         await self._app(scope, receive, send if worded is None else _rewriting(worded, send))
 
     def _spoken(self, scope: Scope) -> Worded | None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_of(scope)
         return next((w for under, w in self._dialects.items() if f"{path}/".startswith(f"{under}/")), None)
 
 

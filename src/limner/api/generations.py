@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
-from limner.api import answers, problems, schemas, streams
+from limner.api import answers, problems, schemas, streams, tunnelled
 from limner.api.parts import App, BaseURL
 from limner.api.people import Person
 from limner.params import Frozen, GenerationSubmission
+from limner.service.events import Preview
 from limner.service.service import MAX_WAIT_S, Service
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ async def generate(
     location = f"{base_url}api/generations/{view.job.id}"
     headers = {"Location": location, "Content-Location": location}
     if streams.wanted(request):
-        return streams.EventStream(_events(service, person, view.job.id, base_url, None), headers)
+        return streams.EventStream(_events(request, service, person, view.job.id, base_url, None), headers)
     wait_s = _wait_s(prefer or "")
     if wait_s is not None:
         view = await service.wait(person, view.job.id, wait_s)
@@ -130,6 +132,7 @@ async def read_generation(id: Id, service: App, person: Person, base_url: BaseUR
     responses={200: {"description": "Server-sent events", "content": _EVENTS}},
 )
 async def follow_generation(
+    request: Request,
     id: Id,
     service: App,
     person: Person,
@@ -141,7 +144,7 @@ async def follow_generation(
     """First a `snapshot`; the last is `succeeded`, `failed` or `cancelled`. Data as in `GenerationEvents`."""
     await service.view(person, id)
     after = int(last_event_id) if last_event_id and re.fullmatch(r"\d{1,20}", last_event_id) else None
-    return streams.EventStream(_events(service, person, id, base_url, after))
+    return streams.EventStream(_events(request, service, person, id, base_url, after))
 
 
 @router.post("/{id}/cancel")
@@ -157,9 +160,16 @@ async def delete_generation(id: Id, service: App, person: Person) -> None:
 
 
 async def _events(
-    service: Service, person: str, job_id: str, base_url: str, after: int | None
+    request: Request, service: Service, person: str, job_id: str, base_url: str, after: int | None
 ) -> AsyncGenerator[bytes]:
+    pause_s = tunnelled.preview_pause_s(request)
+    previewed: dict[int, float] = {}
     async for found in service.follow(person, job_id, after):
+        if isinstance(found.payload, Preview) and pause_s:
+            now, index = time.monotonic(), found.payload.index
+            if now - previewed.get(index, -pause_s) < pause_s:
+                continue
+            previewed[index] = now
         name, data = answers.event(found.payload, base_url)
         yield streams.event(name, data, found.id)
 

@@ -15,6 +15,7 @@ from limner.api import access, problems
 from limner.api.limits import Limits
 from limner.api.people import Door, remember
 from limner.api.reach import Reach
+from limner.api.root_path import path_of
 from limner.errors import KeyNeeded, LimnerError, NotAllowed, StorageUnavailable
 from limner.service.people import Asker
 
@@ -68,7 +69,7 @@ class Guard:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "same-origin")
                 headers.setdefault("Content-Security-Policy", _POLICY)
-                if scope["path"].startswith(("/api/generations", "/api/prompts", "/api/capabilities")):
+                if path_of(scope).startswith(("/api/generations", "/api/prompts", "/api/capabilities")):
                     headers.setdefault("Cache-Control", "no-store")
                 if message["status"] == 401:
                     headers.setdefault("WWW-Authenticate", _challenge(scope))
@@ -103,12 +104,12 @@ class Guard:
                 self._door.people.admit(visit.limits.asker, work=visit.limits.work)
         except LimnerError as error:
             return await problems.refused(scope, error)
-        limit_bytes = self._larger.get(_path(scope), self._max_body_bytes)
+        limit_bytes = self._larger.get(path_of(scope), self._max_body_bytes)
         return self._body_refusal(Headers(scope=scope), limit_bytes) if writes else None
 
     def _limits(self, scope: Scope, asker: Asker | None, wrong_key: KeyNeeded | None) -> Limits | None:
         """What a call counts against; None: nothing. Raises `KeyNeeded` and `NotAllowed`."""
-        method, path = scope["method"], _path(scope)
+        method, path = scope["method"], path_of(scope)
         needed = access.needed(method, path)
         if needed is None:
             return None
@@ -124,7 +125,7 @@ class Guard:
         for name in ("host", "x-forwarded-host"):
             given = headers.get(name)
             if (given is not None or name == "host") and not self._reach.answers_to(given or "", scope):
-                names = ", ".join(sorted(self._reach.names))
+                names = ", ".join(sorted(self._reach.names | self._reach.tunnels))
                 return problems.refusal(
                     403,
                     "host_not_allowed",
@@ -156,15 +157,10 @@ class Guard:
         return None
 
 
-def _path(scope: Scope) -> str:
-    """Without what a proxy puts before it."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
-
-
 def _challenge(scope: Scope) -> str:
     """Clients of AUTOMATIC1111 know no other than Basic; elsewhere a browser would ask for a password."""
     bearer = 'Bearer realm="Limner"'
-    return f'{bearer}, Basic realm="Limner"' if _path(scope).startswith("/sdapi/") else bearer
+    return f'{bearer}, Basic realm="Limner"' if path_of(scope).startswith("/sdapi/") else bearer
 
 
 def _take_forwarded_host(scope: Scope) -> None:

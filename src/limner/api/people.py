@@ -24,7 +24,9 @@ __all__ = ["OPERATOR", "Caller", "Door", "Person", "operator_only", "person_of"]
 
 _LONGEST_SECRET = 100
 _ASKER = "limner.asker"
-# Whatever came through a proxy is not the operator, however near the proxy is.
+# Whatever came through a proxy is not the operator, however near the proxy is. One that was told nothing
+# says nothing, and puts a loopback host in place of the caller's; nginx then speaks HTTP/1.0, which people's
+# own programs do not.
 _OF_PROXIES = ("forwarded", "via", "x-real-ip", "cf-connecting-ip")
 
 
@@ -81,6 +83,7 @@ class Door:
             and client.is_loopback
             and host_of(asked) in LOOPBACK_HOSTS
             and not any(name in headers for name in _OF_PROXIES)
+            and connection.scope["http_version"] != "1.0"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from limner.errors import Unusable
@@ -28,6 +29,7 @@ class Reach:
     origins: Collection[str] = ()
     loopback: bool = True
     names: frozenset[str] = field(init=False)
+    tunnels: set[str] = field(init=False, default_factory=set, compare=False)
 
     def __post_init__(self) -> None:
         """Raises `Unusable` for what is no host or no origin."""
@@ -51,11 +53,22 @@ class Reach:
         at this machine (DNS rebinding), an address cannot.
         """
         name = host_of(host)
-        if name in self.names:
+        if name in self.names or name in self.tunnels:
             return True
         here = (scope.get("server") or ("", None))[0]
         arrived_at = None if self.loopback else address_of(here)
         return arrived_at is not None and address_of(name.strip("[]")) == arrived_at
+
+    def open_tunnel(self, url: str) -> None:
+        """From now on this server answers to the host of `url`, which a tunnel leads here."""
+        self.tunnels.add(host_of(urlsplit(url).netloc))
+
+    def is_tunnel(self, scope: Scope) -> bool:
+        """Whether a request came by a tunnel's name."""
+        if not self.tunnels:
+            return False
+        headers = Headers(scope=scope)
+        return host_of(headers.get("x-forwarded-host", headers.get("host", ""))) in self.tunnels
 
     def is_our_page(self, origin: str, scope: Scope) -> bool:
         if origin in self.origins:

@@ -158,6 +158,7 @@ class Limits(Answer):
     max_new_tokens: Range
     queued: int = Field(description="Generations one person may have waiting")
     wait_s: int = Field(description="Longest `Prefer: wait`")
+    poll_s: float = Field(description="A page that looks whether all is well does so this rarely")
 
 
 class EngineState(Answer):

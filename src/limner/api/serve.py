@@ -13,7 +13,9 @@ import uvicorn
 
 from limner.api.app import create_app
 from limner.api.connection import Connection
+from limner.api.opening import AnnouncePublic, Opening
 from limner.api.reach import Reach
+from limner.api.tunnel import Cloudflared, Ngrok, Tunnel
 from limner.engine.messages import Engine
 from limner.errors import Unusable
 from limner.prompting.messages import PromptWriter
@@ -21,7 +23,8 @@ from limner.service.moderation import Moderation
 from limner.service.people import Allowance
 from limner.service.provenance import Provenance
 from limner.service.service import Service
-from limner.settings import Settings
+from limner.service.tunnel_use import NGROK_FREE, TunnelUse
+from limner.settings import Settings, ngrok_authtoken
 from limner.store.store import Store
 
 # Streams are told to end, so this long is waited only for pictures on their way to slow callers.
@@ -29,28 +32,49 @@ GRACE_S = 10
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        listening: Callable[[], None],
+        opening: Opening | None,
+    ) -> None:
         super().__init__(config)
         self._service = service
         self._listening = listening
+        self._opening = opening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._listening()
+            if self._opening is not None:
+                self._opening.begin(self._end)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.end_streams()
+        if self._opening is not None:
+            await self._opening.end()
         await super().shutdown(sockets)
+
+    def _end(self) -> None:
+        self.should_exit = True
 
 
 def serve(
-    settings: Settings, engine: Engine, writer: PromptWriter, listening: Callable[[str], None] | None = None
+    settings: Settings,
+    engine: Engine,
+    writer: PromptWriter,
+    listening: Callable[[str], None] | None = None,
+    public: AnnouncePublic | None = None,
 ) -> int:
-    """Serve until SIGTERM or Ctrl+C and return the exit code; `listening` is told the URL once it answers.
+    """Serve until SIGTERM or Ctrl+C and return the exit code; `listening` is told the URL once it answers,
+    and `public` the address of the tunnel once it is open.
 
-    Raises `Unusable` when the address or the data folder cannot be used, or strangers could come in.
+    Raises `Unusable` when the address or the data folder cannot be used, strangers could come in, or the
+    tunnel that was asked for cannot be opened.
     """
+    tunnel = _tunnel(settings)
     sock = _bound(settings.host, settings.port)
     with contextlib.ExitStack() as opened:
         opened.callback(sock.close)
@@ -71,7 +95,13 @@ def serve(
         )
         opened.pop_all()
     shown = _own_address(sock.family) if address.is_unspecified else settings.host
-    url = f"http://{_in_url(shown)}:{sock.getsockname()[1]}"
+    port = sock.getsockname()[1]
+    url = f"http://{_in_url(shown)}:{port}{settings.root_path}"
+    use = TunnelUse(store.tunnel_file(), NGROK_FREE if settings.public == "ngrok" else None)
+    opening = None
+    if tunnel is not None:
+        here = _own_loopback(sock) if address.is_unspecified or address.is_loopback else settings.host
+        opening = Opening(tunnel, f"http://{_in_url(here)}:{port}", settings.root_path, reach, use, public)
     service = Service(
         store,
         engine,
@@ -82,7 +112,13 @@ def serve(
         moderation=moderation,
     )
     config = uvicorn.Config(
-        create_app(service, secret=store.cookie_secret(), reach=reach),
+        create_app(
+            service,
+            secret=store.cookie_secret(),
+            reach=reach,
+            root_path=settings.root_path,
+            tunnel_use=use,
+        ),
         http=Connection,
         ws="none",
         proxy_headers=False,  # the application takes them itself
@@ -91,7 +127,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
-    server = _Server(config, service, lambda: listening(url) if listening else None)
+    server = _Server(config, service, lambda: listening(url) if listening else None, opening)
     # The server answers these two itself and raises them again when it is done: by then they are answered.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -100,6 +136,8 @@ def serve(
         for number, answer in before.items():
             signal.signal(number, answer)
         store.close()
+    if opening is not None and opening.failure is not None:
+        raise opening.failure
     return 0 if server.started else 1
 
 
@@ -112,6 +150,21 @@ def _forbid_strangers(settings: Settings, reach: Reach, store: Store) -> None:
         "apart; make one with `limner keys create --name NAME` (and the same --data-dir), or let strangers "
         "in with small quotas: --anonymous"
     )
+
+
+def _tunnel(settings: Settings) -> Tunnel | None:
+    """Raises `Unusable` when what it needs is missing."""
+    match settings.public:
+        case "ngrok":
+            return Ngrok(ngrok_authtoken(), settings.public_domain)
+        case "cloudflared":
+            return Cloudflared()
+        case _:
+            return None
+
+
+def _own_loopback(sock: socket.socket) -> str:
+    return "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
 
 
 def _visitors(settings: Settings) -> Allowance | None:

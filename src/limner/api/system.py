@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from limner import __version__
-from limner.api import problems, schemas
+from limner.api import problems, schemas, tunnelled
 from limner.api.parts import App
 from limner.api.people import operator_only
 from limner.params import MAX_PROMPT, SEEDS, GenerationParams, OutputFormat
@@ -16,11 +16,11 @@ router = APIRouter(tags=["system"], responses=problems.RESPONSES)
 
 
 @router.get("/api/capabilities")
-async def capabilities(service: App) -> schemas.Capabilities:
+async def capabilities(request: Request, service: App) -> schemas.Capabilities:
     """The models with their limits, and the limits of this server."""
     return schemas.Capabilities(
         models=list(service.models()),
-        limits=_limits(service),
+        limits=_limits(service, tunnelled.poll_s(request)),
         output_formats=list(OutputFormat),
         engine=_engine(service),
         prompt_writer=_writer(service),
@@ -60,7 +60,7 @@ def _writer(service: Service) -> schemas.PromptWriterState:
     return schemas.PromptWriterState(name=service.writer.name(), state=health.state, detail=health.detail)
 
 
-def _limits(service: Service) -> schemas.Limits:
+def _limits(service: Service, poll_s: float) -> schemas.Limits:
     return schemas.Limits(
         prompt_characters=MAX_PROMPT,
         num_images=_range(GenerationParams, "num_images"),
@@ -71,6 +71,7 @@ def _limits(service: Service) -> schemas.Limits:
         max_new_tokens=_range(schemas.PromptIn, "max_new_tokens"),
         queued=service.max_queued,
         wait_s=MAX_WAIT_S,
+        poll_s=poll_s,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limner.api.root_path import path_of
 from limner.service.metrics import Metrics
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -38,5 +39,5 @@ def _route(scope: Scope) -> str:
     """`other`: refused before any route was looked for, or there is none."""
     route: Any = scope.get("route")
     if route is None:
-        return "/assets/{path}" if scope["path"].startswith("/assets/") else "other"
+        return "/assets/{path}" if path_of(scope).startswith("/assets/") else "other"
     return str(route.path)

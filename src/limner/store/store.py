@@ -18,6 +18,7 @@ from limner.store.files import Files
 from limner.store.job import OPERATOR, Job, NewImage, Standing, Status
 from limner.store.keys import Keys
 from limner.store.lock import FolderLock
+from limner.store.monthly import MonthlyFile
 from limner.store.queue import Queue
 from limner.store.standing import standing
 from limner.store.tables import images, jobs, people
@@ -149,6 +150,10 @@ class Store:
         except OSError as error:
             path = self._folder / name
             raise StorageUnavailable(f"{path} cannot be used: {error.strerror}") from error
+
+    def tunnel_file(self) -> MonthlyFile:
+        """Where is kept what went through a tunnel this month."""
+        return MonthlyFile(self._folder / "tunnel.json")
 
     def _bring_up_to_date(self, folder: Path) -> None:
         if self._database.is_current():

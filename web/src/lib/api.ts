@@ -1,3 +1,4 @@
+import { base, credentials, elsewhere, ownKey } from './home'
 import type { components } from './schema'
 import { readEvents, type ServerEvent } from './sse'
 
@@ -44,12 +45,12 @@ export class Refused extends Error {
 export class Unreachable extends Error {}
 
 const HEARTBEAT_MS = 15_000 // the contract's longest; two may be missed
-const base = new URL('.', document.baseURI)
 
 async function send(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(new URL(path, base), init)
+    const headers = { ...(init.headers as Record<string, string>), ...credentials() }
+    response = await fetch(new URL(path, base), { ...init, headers })
   } catch (cause) {
     if (init.signal?.aborted) throw cause
     throw new Unreachable('The server is not answering.', { cause })
@@ -99,7 +100,7 @@ export const api = {
   /** Answers while the engine is not ready, too. */
   async ready(): Promise<Ready> {
     try {
-      return await (await fetch(new URL('readyz', base), { cache: 'no-store' })).json()
+      return await (await fetch(new URL('readyz', base), { cache: 'no-store', headers: credentials() })).json()
     } catch (cause) {
       throw new Unreachable('The server is not answering.', { cause })
     }
@@ -112,11 +113,12 @@ export const api = {
 
   /** From now on this browser asks with that key. */
   async enter(key: string): Promise<Session> {
-    return (await send('api/session', json({ key }))).json()
+    return elsewhere ? enterElsewhere(key) : (await send('api/session', json({ key }))).json()
   },
 
   async leave(): Promise<void> {
-    await send('api/session', { method: 'DELETE' })
+    if (elsewhere) ownKey.write('')
+    else await send('api/session', { method: 'DELETE' })
   },
 
   async generate(submission: GenerationSubmission, key: string, signal: AbortSignal): Promise<Generation> {
@@ -150,10 +152,20 @@ export const api = {
   },
 }
 
+/** A cookie would not come back from here, so the key itself is kept and sent. */
+async function enterElsewhere(key: string): Promise<Session> {
+  ownKey.write(key)
+  const session: Session = await (await send('api/session')).json()
+  if (session.kind === 'key') return session
+  ownKey.write('')
+  const detail = 'This key is not known here, was revoked or has expired; ask for a new one.'
+  throw new Refused({ type: 'about:blank', title: detail, status: 401, detail, code: 'key_needed', errors: [] }, null)
+}
+
 /** An answer's absolute URL as seen from this page: a proxy that hides its own address does no harm. */
 export function here(url: string): string {
   const { pathname, search } = new URL(url, base)
-  return new URL(pathname.slice(pathname.indexOf('/api/') + 1) + search, base).href
+  return new URL(pathname.slice(pathname.lastIndexOf('/api/') + 1) + search, base).href
 }
 
 /** The address that saves an image instead of showing it. */

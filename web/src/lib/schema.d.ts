@@ -1537,6 +1537,11 @@ export interface components {
              * @description Longest `Prefer: wait`
              */
             wait_s: number;
+            /**
+             * Poll S
+             * @description A page that looks whether all is well does so this rarely
+             */
+            poll_s: number;
         };
         /** ModelCard */
         ModelCard: {

@@ -1,7 +1,8 @@
 import { api, type Capabilities, type Ready, type Session } from './api'
 
-const STEADY_MS = 10_000
+const STEADY_MS = 10_000 // where the server does not say
 const WAITING_MS = 1_000
+const LOOKS = 60 // so many times it is looked again soon; then no more often than when all is well
 
 /** The server as this page sees it: whether it answers, what it can do, whether it can paint now. */
 class Server {
@@ -14,6 +15,7 @@ class Server {
   #waiting: (() => void)[] = []
   #locked: (() => void)[] = []
   #stale = true
+  #looks = LOOKS
 
   /** Look now, and again and again: often while something is missing, seldom while all is well. */
   async watch(): Promise<void> {
@@ -32,8 +34,20 @@ class Server {
       this.#stale = true // another server may come up in its place
     }
     clearTimeout(this.#timer)
-    const steady = this.reachable && this.ready?.ready
-    this.#timer = setTimeout(() => void this.watch(), steady ? STEADY_MS : WAITING_MS)
+    this.#looks = this.reachable && this.ready?.ready ? LOOKS : this.#looks - 1
+    const soon = this.#looks >= 0 && this.#looks < LOOKS
+    this.#timer = setTimeout(() => void this.watch(), soon ? WAITING_MS : this.#steadyMs)
+  }
+
+  /** A page that nobody sees looks no further, until somebody does. */
+  seen(visible: boolean): void {
+    if (visible) void this.watch()
+    else if (this.ready?.ready && this.reachable) clearTimeout(this.#timer)
+  }
+
+  get #steadyMs(): number {
+    const { poll_s = STEADY_MS / 1000 } = this.capabilities?.limits ?? {}
+    return 1000 * poll_s
   }
 
   /** Resolves when the server, which did not answer, does so again. Raises when aborted. */
