@@ -1,9 +1,14 @@
-"""Trains the autoencoder: 256x256 pictures to 16x16 latents of 12 channels and back."""
+"""Trains the autoencoder: 256x256 pictures to 16x16 latents of 8 channels and back.
+
+First everything but the last stage, on pictures of half the size, which costs a third; then the decoder's last
+stages alone, at full size, on latents that stay what they are.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +16,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
+from torch import nn
 from tqdm import tqdm
 
 from training.muon import build_optimizers
 from training.pictures import picture_shards, to_model
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
-LATENT_CHANNELS = 12
+LATENT_CHANNELS = 8
 CHANNELS = 48  # the same at every size: the tiny autoencoder changes no channel count between its stages
 ENCODER_BLOCKS = (0, 0, 2, 3, 3)  # from full size down: the costly sizes get the few blocks
 DECODER_BLOCKS = (4, 4, 3, 1, 0)  # from latents up
+HALF_LAYERS = 20  # of the decoder: up to the features at half size
 CROP_PX = 128
 LATENT_NOISE = 0.1  # so that what the denoiser gets slightly wrong decodes almost the same
 
@@ -34,6 +41,20 @@ def build_autoencoder() -> AutoencoderTiny:
         num_decoder_blocks=DECODER_BLOCKS,
         latent_channels=LATENT_CHANNELS,
     )
+
+
+class HalfDecoder(nn.Module):
+    """The decoder up to half the size, with colours of its own instead of the last stage."""
+
+    def __init__(self, autoencoder: AutoencoderTiny) -> None:
+        super().__init__()
+        self.layers = autoencoder.decoder.layers[:HALF_LAYERS]
+        self.conv_out = nn.Conv2d(CHANNELS, 3, 3, padding=1)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) to pictures (B, 3, 8 h, 8 w) from -1 to 1."""
+        features = self.layers(torch.tanh(latents / 3) * 3)  # as the whole decoder begins
+        return self.conv_out(features) * 2 - 1  # type: ignore[no-any-return]
 
 
 def load_autoencoder(work: Path) -> AutoencoderTiny:
@@ -57,10 +78,17 @@ def edges(pictures: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
+def hues(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, 2, H/8, W/8): what is red rather than green, and blue rather than either, over squares of pixels."""
+    red, green, blue = F.avg_pool2d(pictures, 8).unbind(1)
+    return torch.stack([red - green, blue - (red + green) / 2], 1)
+
+
 def picture_loss(made: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """How far the pictures are apart, edges counted again so that they stay crisp."""
+    """How far the pictures are apart, edges counted again so that they stay crisp, and hues so that they do not fade."""
     pairs = zip(edges(made), edges(drawn), strict=True)
-    return F.l1_loss(made, drawn) + 0.4 * torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
+    sharp = torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
+    return F.l1_loss(made, drawn) + 0.4 * sharp + F.l1_loss(hues(made), hues(drawn))
 
 
 def sample_crops(shards: list[NDArray[np.uint8]], count: int, rng: np.random.Generator) -> torch.Tensor:
@@ -74,50 +102,69 @@ def sample_crops(shards: list[NDArray[np.uint8]], count: int, rng: np.random.Gen
     return to_model(np.stack(crops))
 
 
-def train(work: Path, steps: int, batch: int, shards: int, learning_rate: float, decoder_only: bool) -> None:
-    """Train up to `steps` steps, going on from the last checkpoint.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast to train; with `last_stage` only the decoder's, at full size."""
 
-    With `decoder_only` the latents stay what they are, so that a denoiser trained on them stays right.
-    """
-    device = pick_device()
-    model = build_autoencoder().to(device, memory_format=torch.channels_last)
-    model.encoder.requires_grad_(not decoder_only)
-    trained = model.decoder if decoder_only else model
-    optimizers = build_optimizers(trained, learning_rate, 0.1 * learning_rate)
+    steps: int
+    batch: int
+    shards: int
+    learning_rate: float
+    last_stage: bool
+
+
+def train(work: Path, plan: Plan, start: Path | None) -> None:
+    """Train up to `plan.steps` steps, going on from the last checkpoint, or else from the folder `start`."""
+    device, phase = pick_device(), "full size" if plan.last_stage else "half size"
+    model = build_autoencoder()
+    if start is not None:
+        model.load_state_dict(AutoencoderTiny.from_pretrained(start).state_dict())
+    half = HalfDecoder(model)
+    both = nn.ModuleList([model, half]).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = (
+        model.decoder.layers[HALF_LAYERS - 1 :] if plan.last_stage else nn.ModuleList([model.encoder, half])
+    )
+    both.requires_grad_(False)
+    trained.requires_grad_(True)
+    optimizers = build_optimizers(trained, plan.learning_rate, 0.1 * plan.learning_rate)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    done, phase = 0, "decoder" if decoder_only else "all"
+    done = 0
     if state := load_checkpoint(work / "autoencoder.pt"):
         model.load_state_dict(state["model"])
-        if state["phase"] == "decoder" and not decoder_only:
+        half.conv_out.load_state_dict(state["conv_out"])
+        if state["phase"] == "full size" and not plan.last_stage:
             return  # the latents are settled: a denoiser may stand on them
         if state["phase"] == phase:
-            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            for optimizer, saved in zip(optimizers, state["optimizers"], strict=False):  # none if unpacked
                 optimizer.load_state_dict(saved)
             done = state["step"]
-    pictures = list(picture_shards(work, shards))
+    pictures = list(picture_shards(work, plan.shards))
     rng = np.random.default_rng(done)
     mean_loss = 0.0
-    bar = tqdm(range(done, steps), phase, steps, initial=done, mininterval=5)
+    bar = tqdm(range(done, plan.steps), phase, plan.steps, initial=done, mininterval=5)
     for step in bar:
-        rate = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+        rate = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / plan.steps))
         for optimizer, full in zip(optimizers, full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = full * rate
-        drawn = sample_crops(pictures, batch, rng).to(device, memory_format=torch.channels_last)
+        drawn = sample_crops(pictures, plan.batch, rng).to(device, memory_format=torch.channels_last)
         with half_precision(device):
             latents = model.encode(drawn).latents
-            made = model.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample
-        loss = picture_loss(made.float(), drawn) + 1e-3 * latents.float().square().mean()
-        model.zero_grad()
-        loss.backward()
+            near = latents + LATENT_NOISE * torch.randn_like(latents)
+            made = model.decode(near).sample if plan.last_stage else half(near)
+        wanted = drawn if plan.last_stage else F.avg_pool2d(drawn, 2)
+        loss = picture_loss(made.float(), wanted) + 1e-3 * latents.float().square().mean()
+        both.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
         mean_loss += (loss.item() - mean_loss) / min(step - done + 1, 50)
         bar.set_postfix(loss=f"{mean_loss:.4f}")
-        if (step + 1) % 100 == 0 or step + 1 == steps:
+        if (step + 1) % 50 == 0 or step + 1 == plan.steps:
             save_checkpoint(
                 {
                     "model": model.state_dict(),
+                    "conv_out": half.conv_out.state_dict(),
                     "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                     "step": step + 1,
                     "phase": phase,
@@ -133,9 +180,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--shards", type=int, default=8, help="of pictures to train on (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--decoder-only", action="store_true", help="keep the latents as they are")
+    parser.add_argument("--from", dest="start", type=Path, help="an autoencoder's folder to begin from")
+    parser.add_argument(
+        "--last-stage", action="store_true", help="keep the latents; train the last stage alone"
+    )
     args = parser.parse_args()
-    train(args.work, args.steps, args.batch, args.shards, args.learning_rate, args.decoder_only)
+    train(
+        args.work, Plan(args.steps, args.batch, args.shards, args.learning_rate, args.last_stage), args.start
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Trains the denoiser: a text encoder and a UNet, together, on the pool of latents."""
+"""Trains the denoiser: a UNet that is told by the text encoder what to make of noise, on the pool of latents."""
 
 from __future__ import annotations
 
 import argparse
 import random
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,45 +15,30 @@ import torch.nn.functional as F  # noqa: N812
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from tqdm import tqdm
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from training.autoencoder import LATENT_CHANNELS
 from training.muon import build_optimizers
-from training.pool import load_latents
-from training.scenes import caption
-from training.tokenizer import MAX_TOKENS, build_tokenizer
+from training.pool import load_pool
+from training.scenes import Scene
+from training.text_encoder import TEXT_WIDTH, build_text_encoder, load_text_encoder, say, tokens_of
+from training.tokenizer import build_tokenizer
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
-TEXT_WIDTH = 192
 CHANNELS = (64, 128, 192)
-UNSAID = 0.1  # of the captions are empty, so that guidance knows what "anything" looks like
-STRANGE = 0.1  # of the captions hold a word that means nothing, so that unknown words do little harm
-LEVELS = 4  # noise levels at which a picture is seen at once, to read its caption once for all of them
+LEVELS = 2  # noise levels at which a picture is seen at once, to read its caption once for all of them
+SUBJECT_WEIGHT = 2.0  # how much more the squares about a subject count than the rest
 SHIFT = 2.0  # how strongly timesteps are drawn towards noise; 1 is evenly
 DECAY_FROM = 0.5  # of the training: the learning rate falls to nothing from here
 CHECKPOINT_S = 120.0
 
 
 class Denoiser(nn.Module):
-    """The text encoder and the UNet as one module, so that they share an optimizer and an average."""
+    """The UNet with the text encoder that it listens to, which is settled before."""
 
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         super().__init__()
-        self.text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=TEXT_WIDTH,
-                intermediate_size=4 * TEXT_WIDTH,
-                projection_dim=TEXT_WIDTH,
-                num_hidden_layers=3,
-                num_attention_heads=6,
-                max_position_embeddings=MAX_TOKENS,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-                attention_dropout=0.0,
-            )
-        )
+        self.text_encoder = build_text_encoder(tokenizer).requires_grad_(False)
         self.unet = UNet2DConditionModel(
             sample_size=16,
             in_channels=LATENT_CHANNELS,
@@ -66,6 +52,7 @@ class Denoiser(nn.Module):
             # the whole caption reaches every block with the timestep, not only those with attention
             addition_embed_type="text",
             addition_embed_type_num_heads=6,
+            resnet_time_scale_shift="scale_shift",
             cross_attention_dim=TEXT_WIDTH,
             norm_num_groups=16,
         )
@@ -75,7 +62,9 @@ class Denoiser(nn.Module):
 
         With fewer, each caption is for as many noisy latents in a row.
         """
-        words = self.text_encoder(tokens).last_hidden_state.repeat_interleave(len(noisy) // len(tokens), 0)
+        with torch.no_grad():
+            words = self.text_encoder(tokens).last_hidden_state
+        words = words.repeat_interleave(len(noisy) // len(tokens), 0)
         v: torch.Tensor = self.unet(noisy, timesteps, words).sample
         return v
 
@@ -129,16 +118,14 @@ def sample_timesteps(pictures: int) -> torch.Tensor:
     return (SHIFT * even / (1 + (SHIFT - 1) * even) * 1000).long().clamp(max=999)
 
 
-def say(text: str, rng: random.Random) -> str:
-    """The caption as the model sees it: now and then unsaid, now and then with a strange word in it."""
-    if rng.random() < UNSAID:
-        return ""
-    if rng.random() < STRANGE:
-        words = text.split(" ")
-        strange = "".join(rng.choices("etaoinshrdlucmwfgypbvk", k=rng.randint(3, 9)))
-        words.insert(rng.randint(0, len(words)), strange)
-        text = " ".join(words)
-    return text
+def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
+    """Places of `count` pictures: of one subject only at first, all alike from the middle of the training on."""
+    chosen: list[int] = []
+    while len(chosen) < count:
+        i = rng.randrange(len(scenes))
+        if len(scenes[i].subjects) == 1 or rng.random() < 2 * progress:
+            chosen.append(i)
+    return chosen
 
 
 def train(work: Path, plan: Plan) -> None:
@@ -147,18 +134,19 @@ def train(work: Path, plan: Plan) -> None:
     tokenizer = build_tokenizer(work)
     scheduler = build_scheduler()
     torch.manual_seed(0)
-    model = Denoiser(tokenizer).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Denoiser(tokenizer)
+    model.text_encoder.load_state_dict(load_text_encoder(work, tokenizer).state_dict())
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = deepcopy(model).requires_grad_(False)
     optimizers = build_optimizers(model, plan.learning_rate, 0.05 * plan.learning_rate)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     seen, step = 0, 0
-    latents, scenes = load_latents(work)
-    assert scenes, f"no latents in {work}: run `python -m training.pool --work {work}` first"
-    scale = 1.0 / latents.float().std().item()
+    pool = load_pool(work)
+    scale = 1.0 / pool.latents.float().std().item()
     if state := load_checkpoint(work / "denoiser.pt"):
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=False):  # none if unpacked
             optimizer.load_state_dict(saved)
         seen, step, scale = state["seen"], state["step"], state["scale"]
     rng = random.Random(seen)
@@ -168,19 +156,18 @@ def train(work: Path, plan: Plan) -> None:
     while seen < plan.pictures:
         for optimizer, full in zip(optimizers, full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
-        chosen = [rng.randrange(len(scenes)) for _ in range(plan.batch // LEVELS)]
-        texts = [say(caption(scenes[i], rng), rng) for i in chosen]
-        tokens = tokenizer(
-            texts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        ).input_ids.to(device)
-        clean = (latents[chosen].float() * scale).repeat_interleave(LEVELS, 0)
+        chosen = choose(pool.scenes, plan.batch // LEVELS, seen / plan.pictures, rng)
+        tokens = tokens_of(tokenizer, [say(pool.scenes[i], rng)[0] for i in chosen]).to(device)
+        clean = (pool.latents[chosen].float() * scale).repeat_interleave(LEVELS, 0)
         clean = clean.to(device, memory_format=torch.channels_last)
+        weight = (1 + SUBJECT_WEIGHT * pool.inside[chosen]).repeat_interleave(LEVELS, 0).to(device)
         noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch // LEVELS).to(device)
         noisy = scheduler.add_noise(clean, noise, timesteps)
         with half_precision(device):
             v = model(noisy, timesteps, tokens)
         # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
-        loss = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps))
+        error = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps), reduction="none")
+        loss = (weight * error).mean()
         model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -188,7 +175,7 @@ def train(work: Path, plan: Plan) -> None:
             optimizer.step()
         seen, step = seen + plan.batch, step + 1
         _blend(average, model, max(4e-3, 9.0 / (10 + step)))
-        mean_loss += (loss.item() - mean_loss) / min(step - started, 100)
+        mean_loss += (error.mean().item() - mean_loss) / min(step - started, 100)
         bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
         bar.update(plan.batch)
         if time.monotonic() - saved_at > CHECKPOINT_S or seen >= plan.pictures:
@@ -197,7 +184,7 @@ def train(work: Path, plan: Plan) -> None:
             state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
             save_checkpoint(state, work / "denoiser.pt")
             saved_at = time.monotonic()
-            latents, scenes = load_latents(work)  # the pool may have grown meanwhile
+            pool = load_pool(work)  # it may have grown meanwhile
 
 
 @torch.no_grad()
@@ -210,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
     parser.add_argument("--pictures", type=int, default=400_000)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=0.02)
     args = parser.parse_args()
     train(args.work, Plan(args.pictures, args.batch, args.learning_rate))

@@ -34,13 +34,18 @@ RGB: Final[Mapping[str, Color]] = {
 
 def draw(scene: Scene, size: int, rng: random.Random) -> NDArray[np.uint8]:
     """The scene as (size, size, 3) pixels; what it leaves open, and every detail, `rng` chooses."""
+    return draw_placed(scene, size, rng)[0]
+
+
+def draw_placed(scene: Scene, size: int, rng: random.Random) -> tuple[NDArray[np.uint8], list[Place]]:
+    """The same, with the places of its subjects."""
     scene = complete(scene, rng)
     assert scene.setting is not None
     light, ground = light_of(scene.setting, rng), ground_of(scene, rng)
     where = places(scene, ground, rng)
     if scene.style:
         style = STYLES[scene.style]
-        return styled(style, _layers(style, scene.setting, light, ground, where, rng), size, rng)
+        return styled(style, _layers(style, scene.setting, light, ground, where, rng), size, rng), where
     surface, pen = _sheet(size, light, rng)
     BEHIND[scene.setting](pen, ground)
     for place in where:
@@ -49,7 +54,7 @@ def draw(scene: Scene, size: int, rng: random.Random) -> NDArray[np.uint8]:
         _paint_ripples(pen, place, scene.setting)
     if scene.setting in BEFORE:
         BEFORE[scene.setting](pen, ground)
-    return np.ascontiguousarray(_pixels(surface)[..., :3])
+    return np.ascontiguousarray(_pixels(surface)[..., :3]), where
 
 
 def _layers(

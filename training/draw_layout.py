@@ -41,6 +41,14 @@ class Place:
     lift: float  # how far above the ground it hovers
     floats: bool  # stands on nothing: neither shadow nor pond
 
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what its paint covers, from 0 to 1."""
+        half, height = _reach(self.subject.name, self.turn)
+        foot = self.y - self.lift
+        sides = (self.x - half * self.width, foot - height * self.width, self.x + half * self.width, foot)
+        left, top, right, bottom = (_clamp(side, 0.0, 1.0) for side in sides)
+        return left, top, right, bottom
+
 
 @cache
 def extent(name: str) -> tuple[float, float]:

@@ -14,18 +14,23 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.draw import draw
+from training.draw import draw_placed
+from training.draw_layout import Place
 from training.scenes import SUBJECTS, Scene, sample_scene
 from training.work import PICTURE_PX
 
 SHARD = 512  # pictures in one file
 
 
-def draw_shard(seed: int, names: Sequence[str]) -> tuple[NDArray[np.uint8], list[Scene]]:
-    """`SHARD` drawn pictures (SHARD, 256, 256, 3) of these subjects and their scenes; the same for a seed."""
+def draw_shard(seed: int, names: Sequence[str]) -> tuple[NDArray[np.uint8], list[Scene], list[list[Place]]]:
+    """`SHARD` drawn pictures (SHARD, 256, 256, 3) of these subjects, their scenes and the subjects' places.
+
+    The same for a seed.
+    """
     rng = random.Random(seed)
     scenes = [sample_scene(rng, names=names) for _ in range(SHARD)]
-    return np.stack([draw(scene, PICTURE_PX, rng) for scene in scenes]), scenes
+    pictures, places = zip(*(draw_placed(scene, PICTURE_PX, rng) for scene in scenes), strict=True)
+    return np.stack(pictures), scenes, list(places)
 
 
 def to_model(pictures: NDArray[np.uint8]) -> torch.Tensor:
@@ -40,7 +45,7 @@ def picture_shards(work: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     missing = [seed for seed in range(count) if not (folder / f"{seed:05d}.npy").exists()]
     with ProcessPoolExecutor(os.cpu_count()) as processes:
         drawn = processes.map(draw_shard, missing, repeat(tuple(SUBJECTS)))
-        for seed, (pictures, _) in tqdm(
+        for seed, (pictures, _, _) in tqdm(
             zip(missing, drawn, strict=True), "draw", len(missing), disable=not missing
         ):
             write_array(folder / f"{seed:05d}.npy", pictures)

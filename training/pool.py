@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
 
@@ -30,22 +30,48 @@ def encode_shards(work: Path, count: int) -> None:
     missing = [i for i in range(count) if not (folder / f"{i:05d}.npy").exists()]
     with ProcessPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as processes, torch.inference_mode():
         drawn = processes.map(draw_shard, [1_000_000 + i for i in missing], repeat(TRAINED))
-        for i, (pictures, scenes) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
+        for i, (pictures, scenes, places) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
             parts = []
             for batch in np.array_split(pictures, SHARD // 32):
                 with half_precision(device):
                     parts.append(autoencoder.encode(to_model(batch).to(device)).latents.half().cpu())
-            (folder / f"{i:05d}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
+            told = [
+                asdict(scene) | {"boxes": [place.box() for place in where]}
+                for scene, where in zip(scenes, places, strict=True)
+            ]
+            (folder / f"{i:05d}.json").write_text(json.dumps(told))
             write_array(folder / f"{i:05d}.npy", torch.cat(parts).numpy())
 
 
-def load_latents(work: Path) -> tuple[torch.Tensor, list[Scene]]:
-    """All latents on disk (N, C, H/16, W/16), float16, as the encoder gave them, and their scenes."""
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """`latents` (N, C, H/16, W/16), float16, as the encoder gave them; their scenes; and where subjects are.
+
+    `inside` (N, 1, H/16, W/16): what share of a latent's square lies in the box of some subject.
+    """
+
+    latents: torch.Tensor
+    scenes: list[Scene]
+    inside: torch.Tensor
+
+
+def load_pool(work: Path) -> Pool:
+    """All that is on disk."""
     files = sorted((work / "latents").glob("*.npy"))
-    scenes = [
-        read_scene(item) for file in files for item in json.loads(file.with_suffix(".json").read_text())
-    ]
-    return torch.from_numpy(np.concatenate([np.load(file) for file in files])), scenes
+    latents = torch.from_numpy(np.concatenate([np.load(file) for file in files]))
+    told = [item for file in files for item in json.loads(file.with_suffix(".json").read_text())]
+    inside = torch.stack([_inside(item.pop("boxes"), latents.shape[-1]) for item in told])
+    return Pool(latents, [read_scene(item) for item in told], inside)
+
+
+def _inside(boxes: list[list[float]], side: int) -> torch.Tensor:
+    edges = torch.arange(side + 1) / side
+    covered = torch.zeros(1, side, side)
+    for left, top, right, bottom in boxes:
+        across = (edges[1:].clamp(max=right) - edges[:-1].clamp(min=left)).clamp(min=0)
+        down = (edges[1:].clamp(max=bottom) - edges[:-1].clamp(min=top)).clamp(min=0)
+        covered = torch.maximum(covered, down[:, None] * across[None] * side**2)
+    return covered
 
 
 def read_scene(item: dict[str, object]) -> Scene:

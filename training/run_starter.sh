@@ -7,9 +7,10 @@ work=${1:-${LIMNER_TRAINING_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/limner-trainin
 python=${PYTHON:-.venv/bin/python}
 export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what else runs here
 
+"$python" -m training.text_encoder --work "$work"
 "$python" -m training.autoencoder --work "$work" --steps "${AUTOENCODER_STEPS:-3000}"
-"$python" -m training.pool --work "$work" --shards "${SHARDS:-80}"
-"$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-600000}"
-"$python" -m training.autoencoder --work "$work" --decoder-only --steps "${DECODER_STEPS:-1000}"
+"$python" -m training.pool --work "$work" --shards "${SHARDS:-24}"
+"$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-200000}"
+"$python" -m training.autoencoder --work "$work" --last-stage --steps "${LAST_STAGE_STEPS:-600}"
 "$python" -m training.export --work "$work"
 "$python" -m training.evaluate --work "$work"

@@ -145,7 +145,7 @@ def complete(scene: Scene, rng: random.Random) -> Scene:
 
 
 def sample_scene(
-    rng: random.Random, pair_share: float = 0.3, names: Sequence[str] = TRAINED, plain_share: float = 0.4
+    rng: random.Random, pair_share: float = 0.3, names: Sequence[str] = TRAINED, plain_share: float = 0.3
 ) -> Scene:
     """A complete scene to train on; never one that touches a held-out combination.
 

@@ -27,9 +27,14 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 by itself; a processor that does not is a hundred times slower."""
+    return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+
+
 def half_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 where it is safe: about twice as fast, on a GPU and on CPUs that have it."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """bfloat16 where the device has it: about twice as fast as float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,10 @@ from limner.models.stable_diffusion import StableDiffusion
 from limner.params import GenerationParams, Sampler, Schedule, resolve, submission
 from tests import tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -63,15 +65,6 @@ CROWD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """So small a network gains nothing from more, and loses much where processors are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(
     params=[tiny.TinyModel(), tiny.TinyModel(noise="zero_snr_v", latent_channels=8, tiny_decoder=True)],
     ids=["epsilon_kl", "zero_snr_v_tiny"],
@@ -79,11 +72,6 @@ def one_thread() -> Iterator[None]:
 )
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return open_model(str(tiny.save(request.param, tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def loaded(model: LocalModel) -> StableDiffusion:
-    return StableDiffusion(model.folder, dtype="float32")
 
 
 def requests_of(model: LocalModel, crowd: list[dict[str, Any]]) -> list[ImageRequest]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +25,15 @@ from limner.engine.slots import Slots
 from limner.engine.wire import EngineStart
 from limner.errors import ModelUnusable
 from limner.models.attention import fuse_projections
-from limner.models.catalog import LocalModel, open_model
+from limner.models.catalog import LocalModel
 from limner.models.decoding import Decoding
 from limner.models.graph import GraphPool
 from limner.models.modules import Denoiser, load
 from limner.models.stable_diffusion import StableDiffusion
 from limner.models.torch_networks import TorchNetworks, network_of
 from limner.params import resolve, submission
-from tests import tiny
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
-    return open_model(str(tiny.save(tiny.TinyModel(), tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def loaded(model: LocalModel) -> StableDiffusion:
-    return StableDiffusion(model.folder, dtype="float32")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def asked(model: LocalModel, name: str, **values: Any) -> ImageRequest:

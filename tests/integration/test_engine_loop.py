@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,13 @@ from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, Ima
 from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
-from limner.models.catalog import LocalModel, open_model
+from limner.models.catalog import LocalModel
 from limner.models.decoding import Decoding
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import resolve, submission
 from tests import tiny
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
-    return open_model(str(tiny.save(tiny.TinyModel(), tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def loaded(model: LocalModel) -> StableDiffusion:
-    return StableDiffusion(model.folder, dtype="float32")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Cramped(StableDiffusion):

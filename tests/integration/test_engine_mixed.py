@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from limner.engine.loop import StepLoop
 from limner.engine.messages import Cancelled, EngineEvent, Finished, ImageRequest
 from limner.engine.runner import Runner
-from limner.models.catalog import LocalModel, open_model
+from limner.models.catalog import LocalModel
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import GenerationParams, OutputFormat, Schedule, schedules_of
-from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 REQUESTS = 64
 SIZES = ((64, 64), (64, 64), (32, 64), (48, 32))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
-    return open_model(str(tiny.save(tiny.TinyModel(), tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def loaded(model: LocalModel) -> StableDiffusion:
-    return StableDiffusion(model.folder, dtype="float32")
 
 
 @pytest.fixture(scope="module")
