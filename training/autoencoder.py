@@ -1,7 +1,7 @@
 """Trains the autoencoder: 256x256 pictures to 16x16 latents of 8 channels and back.
 
-First everything but the last stage, on pictures of half the size, which costs a third; then the decoder's last
-stages alone, at full size, on latents that stay what they are.
+First everything but the last stage, on pictures of half the size, which costs a third; then the decoder's
+last stage alone, at full size, on latents that stay what they are.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def edges(pictures: torch.Tensor) -> list[torch.Tensor]:
 
 
 def hues(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, 2, H/8, W/8): what is red rather than green, and blue rather than either, over squares of pixels."""
+    """(B, 2, H/8, W/8): what is red rather than green, and blue rather than either, over squares."""
     red, green, blue = F.avg_pool2d(pictures, 8).unbind(1)
     return torch.stack([red - green, blue - (red + green) / 2], 1)
 
 
 def picture_loss(made: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """How far the pictures are apart, edges counted again so that they stay crisp, and hues so that they do not fade."""
+    """How far the pictures are apart; edges again, so that they stay crisp, and hues, so that they do not fade."""
     pairs = zip(edges(made), edges(drawn), strict=True)
     sharp = torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
     return F.l1_loss(made, drawn) + 0.4 * sharp + F.l1_loss(hues(made), hues(drawn))
@@ -121,9 +121,8 @@ def train(work: Path, plan: Plan, start: Path | None) -> None:
         model.load_state_dict(AutoencoderTiny.from_pretrained(start).state_dict())
     half = HalfDecoder(model)
     both = nn.ModuleList([model, half]).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = (
-        model.decoder.layers[HALF_LAYERS - 1 :] if plan.last_stage else nn.ModuleList([model.encoder, half])
-    )
+    last = model.decoder.layers[HALF_LAYERS - 1 :]
+    trained = last if plan.last_stage else nn.ModuleList([model.encoder, half])
     both.requires_grad_(False)
     trained.requires_grad_(True)
     optimizers = build_optimizers(trained, plan.learning_rate, 0.1 * plan.learning_rate)
@@ -154,7 +153,7 @@ def train(work: Path, plan: Plan, start: Path | None) -> None:
         wanted = drawn if plan.last_stage else F.avg_pool2d(drawn, 2)
         loss = picture_loss(made.float(), wanted) + 1e-3 * latents.float().square().mean()
         both.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -181,13 +180,10 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=8, help="of pictures to train on (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--from", dest="start", type=Path, help="an autoencoder's folder to begin from")
-    parser.add_argument(
-        "--last-stage", action="store_true", help="keep the latents; train the last stage alone"
-    )
+    parser.add_argument("--last-stage", action="store_true", help="keep the latents as they are")
     args = parser.parse_args()
-    train(
-        args.work, Plan(args.steps, args.batch, args.shards, args.learning_rate, args.last_stage), args.start
-    )
+    plan = Plan(args.steps, args.batch, args.shards, args.learning_rate, args.last_stage)
+    train(args.work, plan, args.start)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains the denoiser: a UNet that is told by the text encoder what to make of noise, on the pool of latents."""
+"""Trains the denoiser: a UNet, told by the text encoder what to make of noise, on the pool of latents."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def sample_timesteps(pictures: int) -> torch.Tensor:
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
-    """Places of `count` pictures: of one subject only at first, all alike from the middle of the training on."""
+    """Places of `count` pictures: of one subject only at first, all alike from the middle on."""
     chosen: list[int] = []
     while len(chosen) < count:
         i = rng.randrange(len(scenes))

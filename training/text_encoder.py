@@ -1,7 +1,8 @@
 """Teaches the text encoder to read captions before the UNet sees any: what do the words say of the scene?
 
-Its last state must tell every subject with its colour and size, the setting, the style and the relation. A UNet that
-is handed words it can tell apart learns shapes several times sooner than one that has to learn reading as well.
+Its last state must tell every subject with its colour and size, the setting, the style and the relation. A
+UNet that is handed words it can tell apart learns shapes several times sooner than one that has to learn
+reading as well.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ QUESTIONS: Final = (
 
 
 def answers(scene: Scene) -> list[int]:
-    """One number for each of `QUESTIONS`: 0 where the words leave it open, else the answer's place and one."""
+    """One number for each of `QUESTIONS`: 0 where the words leave it open, else the answer's place plus 1."""
     said: list[str | None] = []
     for i in range(MOST_SUBJECTS):
         subject = scene.subjects[i] if i < len(scene.subjects) else None

@@ -22,7 +22,7 @@ from training.work import add_work_flag, save_checkpoint
 
 
 def unpack(folder: Path, work: Path, seen: int) -> None:
-    """Write what the steps of training leave in `work`. Optimizers begin anew. Raises `SystemExit` over others."""
+    """Write what the steps of training leave in `work`; optimizers begin anew. Raises `SystemExit`."""
     if any((work / f"{name}.pt").exists() for name in ("autoencoder", "text_encoder", "denoiser")):
         raise SystemExit(f"{work} holds checkpoints already; name another folder with --work.")
     work.mkdir(parents=True, exist_ok=True)

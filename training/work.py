@@ -28,7 +28,7 @@ def pick_device() -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 by itself; a processor that does not is a hundred times slower."""
+    """Whether the device multiplies in bfloat16 by itself; else it is a hundred times slower than float32."""
     return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
 
 
