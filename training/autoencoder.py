@@ -85,7 +85,7 @@ def hues(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def picture_loss(made: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """How far the pictures are apart; edges again, so that they stay crisp, and hues, so that they do not fade."""
+    """How far the pictures are apart; edges again, to stay crisp, and hues, not to fade."""
     pairs = zip(edges(made), edges(drawn), strict=True)
     sharp = torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
     return F.l1_loss(made, drawn) + 0.4 * sharp + F.l1_loss(hues(made), hues(drawn))
