@@ -51,7 +51,7 @@ def static_host(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     host.server_close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_page_on_a_static_host_paints_with_a_key_on_the_server_at_home(
     browser: Browser, tmp_path: Path, static_host: tuple[str, Path]
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_page_on_a_static_host_paints_with_a_key_on_the_server_at_home(
         prompt_bar(page).fill("a red")
         page.get_by_role("button", name="Random prompt").click()
         expect(prompt_bar(page)).not_to_have_value("a red")
-        set_steps(page, 30)
+        set_steps(page, 16)
         prompt_bar(page).fill("a red house by the sea")
         page.get_by_role("button", name="Generate").click()
         expect(easel(page).get_by_text(re.compile(r"Step \d+"))).to_be_visible()

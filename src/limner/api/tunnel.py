@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from limner.errors import Unusable
@@ -22,7 +22,11 @@ _TOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"  # noqa: 
 _CLOUDFLARED_PAGE = "https://developers.cloudflare.com/tunnel/downloads/"
 _QUICK_TUNNEL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 # The shell ends cloudflared when our end of its input closes: when this process ends, however that happens.
-_LEASH = '"$@" < /dev/null & child=$!; exec > /dev/null 2>&1; read _; kill $child'
+_LEASH = (
+    'exec 3<&0; "$@" < /dev/null 3<&- & child=$!; { read _ <&3; kill $child; } > /dev/null 2>&1 & reader=$!; '
+    "wait $child; kill $reader"
+)
+_LAST_WORDS_S = 0.2
 
 Lost = Callable[[str], None]
 
@@ -107,7 +111,8 @@ class Cloudflared:
             )
         self._program = found
         self._child: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, target: str, lost: Lost) -> str:
         command = [self._program, "tunnel", "--no-autoupdate", "--url", target]
@@ -121,9 +126,11 @@ class Cloudflared:
             start_new_session=True,  # Ctrl+C is for the server, which ends it in its turn
         )
         assert self._child.stdout is not None
+        self._spawn(self._read(self._child.stdout))
+        self._spawn(self._await_end(self._child))
         try:
             async with asyncio.timeout(OPEN_S):
-                url = await self._address(self._child.stdout)
+                url = await self._address()
         except TimeoutError:
             await self.close()
             why = f"no address within {OPEN_S:.0f} s"
@@ -131,13 +138,13 @@ class Cloudflared:
         except Unusable:
             await self.close()
             raise
-        self._reader = asyncio.create_task(self._watch(self._child.stdout, lost), name="cloudflared")
+        self._spawn(self._watch(lost))
         return url
 
     async def close(self) -> None:
         child, self._child = self._child, None
-        if self._reader is not None:
-            self._reader.cancel()
+        for task in self._tasks:
+            task.cancel()
         if child is None or child.returncode is not None:
             return
         if os.name == "posix":
@@ -151,18 +158,31 @@ class Cloudflared:
             return
         child.kill()
 
-    async def _address(self, output: asyncio.StreamReader) -> str:
-        last = "it ended without a word"
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name="cloudflared"))
+
+    async def _read(self, output: asyncio.StreamReader) -> None:
+        """Its output must be read, or it would wait for us."""
         while line := await _line(output):
+            self._lines.put_nowait(line)
+
+    async def _await_end(self, child: asyncio.subprocess.Process) -> None:
+        """The end of the output is no sign: whatever it has started may hold that open."""
+        await child.wait()
+        await asyncio.sleep(_LAST_WORDS_S)
+        self._lines.put_nowait(None)
+
+    async def _address(self) -> str:
+        last = "it ended without a word"
+        while line := await self._lines.get():
             if found := _QUICK_TUNNEL.search(line):
                 return found.group()
             last = line
         raise Unusable(_without_network("cloudflared", last))
 
-    async def _watch(self, output: asyncio.StreamReader, lost: Lost) -> None:
-        """Its output must be read, or it would wait for us; it ends when the program does."""
+    async def _watch(self, lost: Lost) -> None:
         last = ""
-        while line := await _line(output):
+        while line := await self._lines.get():
             last = line
         lost(f"cloudflared has ended ({last or 'without a word'})")
 
