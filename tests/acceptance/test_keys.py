@@ -51,7 +51,6 @@ def test_an_address_that_others_reach_needs_keys_or_visitors(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--allow-origin", "art.example.org"], "--allow-origin"),
         (["--allow-host", "http://art.example.org"], "--allow-host"),
         (["--visitor-quota", "0"], "--visitor-quota"),

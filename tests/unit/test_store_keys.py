@@ -36,7 +36,7 @@ def test_a_key_is_found_by_its_secret_and_the_record_does_not_hold_it(store: Sto
     assert found is not None
     assert (found.name, found.scopes, found.quota, found.rate, found.queued) == (
         "bot",
-        {Scope.READ},
+        frozenset({Scope.READ}),
         10,
         3,
         2,
