@@ -12,7 +12,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from limner import __version__
-from limner.api import access, generations, images, problems, prompts, schemas, sdapi, session, site, system
+from limner.api import (
+    access,
+    generations,
+    images,
+    problems,
+    prompts,
+    schemas,
+    sdapi,
+    session,
+    site,
+    statuses,
+    system,
+)
 from limner.api.cookies import Cookies
 from limner.api.dialects import Dialects, Worded
 from limner.api.forwarded import Forwarded
@@ -102,9 +114,12 @@ def routes() -> FastAPI:
     schema_of_routes = app.openapi
 
     def with_events() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         schema = schema_of_routes()
         schema["components"]["schemas"] = _event_schemas() | schema["components"]["schemas"]
         access.document(schema)
+        statuses.document(schema)
         return schema
 
     app.openapi = with_events  # type: ignore[method-assign]

@@ -2188,7 +2188,323 @@ export interface components {
          */
         Voice: "starter" | "full";
     };
-    responses: never;
+    responses: {
+        /** @description The host, the page's origin or the scope of the key does not allow this */
+        Problem403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Starting, failing, or the disk is full; see Retry-After */
+        Problem503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A key is needed, or the one given is not valid (any longer) */
+        Problem401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests or generations, or the day's quota is spent; see Retry-After */
+        Problem429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is larger than this route takes */
+        Problem413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not application/json */
+        Problem415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not JSON */
+        Problem400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body came too slowly */
+        Problem408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Values that cannot be used, or what moderation refuses */
+        Problem422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This idempotency key came with another request before, or the generation was cancelled */
+        Problem409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such generation, picture or model */
+        Problem404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The host, the page's origin or the scope of the key does not allow this */
+        SdError403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description Starting, failing, or the disk is full; see Retry-After */
+        SdError503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description A key is needed, or the one given is not valid (any longer) */
+        SdError401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description Too many requests or generations, or the day's quota is spent; see Retry-After */
+        SdError429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The body is larger than this route takes */
+        SdError413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The body is not application/json */
+        SdError415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The body is not JSON */
+        SdError400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The body came too slowly */
+        SdError408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description Values that cannot be used, or what moderation refuses */
+        SdError422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description There is no such generation, picture or model */
+        SdError404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description This idempotency key came with another request before, or the generation was cancelled */
+        SdError409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The picture could not be made */
+        SdError500: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SdError"];
+            };
+        };
+        /** @description The host, the page's origin or the scope of the key does not allow this */
+        ErrorOut403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description Starting, failing, or the disk is full; see Retry-After */
+        ErrorOut503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description A key is needed, or the one given is not valid (any longer) */
+        ErrorOut401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description Too many requests or generations, or the day's quota is spent; see Retry-After */
+        ErrorOut429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description The body is larger than this route takes */
+        ErrorOut413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description The body is not application/json */
+        ErrorOut415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description The body is not JSON */
+        ErrorOut400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description The body came too slowly */
+        ErrorOut408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description Values that cannot be used, or what moderation refuses */
+        ErrorOut422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description There is no such generation, picture or model */
+        ErrorOut404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description This idempotency key came with another request before, or the generation was cancelled */
+        ErrorOut409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+        /** @description The picture could not be made */
+        ErrorOut500: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorOut"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -2218,15 +2534,11 @@ export interface operations {
                     "application/json": components["schemas"]["GenerationList"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     generate: {
@@ -2266,15 +2578,16 @@ export interface operations {
                     "application/json": components["schemas"]["Generation"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     generate_batch: {
@@ -2302,15 +2615,16 @@ export interface operations {
                     "application/json": components["schemas"]["GenerationBatch"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     read_generation: {
@@ -2333,15 +2647,11 @@ export interface operations {
                     "application/json": components["schemas"]["Generation"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     delete_generation: {
@@ -2362,15 +2672,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     follow_generation: {
@@ -2396,15 +2704,12 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     cancel_generation: {
@@ -2427,15 +2732,13 @@ export interface operations {
                     "application/json": components["schemas"]["Generation"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     read_image: {
@@ -2474,15 +2777,10 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
         };
     };
     read_thumbnail: {
@@ -2512,15 +2810,9 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            503: components["responses"]["Problem503"];
         };
     };
     write_prompt: {
@@ -2546,15 +2838,15 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     read_session: {
@@ -2575,15 +2867,8 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            503: components["responses"]["Problem503"];
         };
     };
     enter_key: {
@@ -2608,15 +2893,15 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     leave: {
@@ -2635,15 +2920,10 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            503: components["responses"]["Problem503"];
         };
     };
     capabilities: {
@@ -2664,15 +2944,8 @@ export interface operations {
                     "application/json": components["schemas"]["Capabilities"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            503: components["responses"]["Problem503"];
         };
     };
     alive: {
@@ -2693,15 +2966,8 @@ export interface operations {
                     "application/json": components["schemas"]["Alive"];
                 };
             };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Problem403"];
+            503: components["responses"]["Problem503"];
         };
     };
     ready: {
@@ -2722,6 +2988,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ready"];
                 };
             };
+            403: components["responses"]["Problem403"];
             /** @description Service Unavailable */
             503: {
                 headers: {
@@ -2729,15 +2996,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
-                };
-            };
-            /** @description What is wrong, as a problem document */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2764,15 +3022,18 @@ export interface operations {
                     "application/json": components["schemas"]["TextToImageAnswer"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            400: components["responses"]["SdError400"];
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            404: components["responses"]["SdError404"];
+            408: components["responses"]["SdError408"];
+            409: components["responses"]["SdError409"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            500: components["responses"]["SdError500"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_progress: {
@@ -2797,15 +3058,11 @@ export interface operations {
                     "application/json": components["schemas"]["SdProgress"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_interrupt: {
@@ -2831,15 +3088,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_skip: {
@@ -2865,15 +3120,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_options: {
@@ -2894,15 +3147,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdOptions"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_options: {
@@ -2927,15 +3175,15 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            400: components["responses"]["SdError400"];
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            408: components["responses"]["SdError408"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_cmd_flags: {
@@ -2958,15 +3206,10 @@ export interface operations {
                     };
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_memory: {
@@ -2989,15 +3232,10 @@ export interface operations {
                     };
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_sd_models: {
@@ -3018,15 +3256,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdModel"][];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_samplers: {
@@ -3047,15 +3280,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdSampler"][];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_schedulers: {
@@ -3076,15 +3304,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdScheduler"][];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_upscalers: {
@@ -3105,15 +3328,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdUpscaler"][];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_embeddings: {
@@ -3134,15 +3352,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdEmbeddings"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_scripts: {
@@ -3163,15 +3376,10 @@ export interface operations {
                     "application/json": components["schemas"]["SdScripts"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_latent_upscale_modes: {
@@ -3192,15 +3400,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_sd_vae: {
@@ -3221,15 +3424,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_sd_modules: {
@@ -3250,15 +3448,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_loras: {
@@ -3279,15 +3472,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_hypernetworks: {
@@ -3308,15 +3496,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_face_restorers: {
@@ -3337,15 +3520,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_realesrgan_models: {
@@ -3366,15 +3544,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_prompt_styles: {
@@ -3395,15 +3568,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_script_info: {
@@ -3424,15 +3592,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_get_extensions: {
@@ -3453,15 +3616,10 @@ export interface operations {
                     "application/json": unknown[];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_refresh_checkpoints: {
@@ -3482,15 +3640,12 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_refresh_vae: {
@@ -3511,15 +3666,12 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_refresh_loras: {
@@ -3540,15 +3692,12 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_refresh_embeddings: {
@@ -3569,15 +3718,12 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     sdapi_post_png_info: {
@@ -3602,15 +3748,15 @@ export interface operations {
                     "application/json": components["schemas"]["PngInfo"];
                 };
             };
-            /** @description What is wrong */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SdError"];
-                };
-            };
+            400: components["responses"]["SdError400"];
+            401: components["responses"]["SdError401"];
+            403: components["responses"]["SdError403"];
+            408: components["responses"]["SdError408"];
+            413: components["responses"]["SdError413"];
+            415: components["responses"]["SdError415"];
+            422: components["responses"]["SdError422"];
+            429: components["responses"]["SdError429"];
+            503: components["responses"]["SdError503"];
         };
     };
     create_images: {
@@ -3636,15 +3782,18 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Default Response */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorOut"];
-                };
-            };
+            400: components["responses"]["ErrorOut400"];
+            401: components["responses"]["ErrorOut401"];
+            403: components["responses"]["ErrorOut403"];
+            404: components["responses"]["ErrorOut404"];
+            408: components["responses"]["ErrorOut408"];
+            409: components["responses"]["ErrorOut409"];
+            413: components["responses"]["ErrorOut413"];
+            415: components["responses"]["ErrorOut415"];
+            422: components["responses"]["ErrorOut422"];
+            429: components["responses"]["ErrorOut429"];
+            500: components["responses"]["ErrorOut500"];
+            503: components["responses"]["ErrorOut503"];
         };
     };
     list_models: {
@@ -3665,15 +3814,10 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
-            /** @description Default Response */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorOut"];
-                };
-            };
+            401: components["responses"]["ErrorOut401"];
+            403: components["responses"]["ErrorOut403"];
+            429: components["responses"]["ErrorOut429"];
+            503: components["responses"]["ErrorOut503"];
         };
     };
     read_model: {
@@ -3696,15 +3840,11 @@ export interface operations {
                     "application/json": components["schemas"]["ModelCard"];
                 };
             };
-            /** @description Default Response */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorOut"];
-                };
-            };
+            401: components["responses"]["ErrorOut401"];
+            403: components["responses"]["ErrorOut403"];
+            404: components["responses"]["ErrorOut404"];
+            429: components["responses"]["ErrorOut429"];
+            503: components["responses"]["ErrorOut503"];
         };
     };
 }
