@@ -61,8 +61,10 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
                 continue
             bare = field.json_schema_extra.get("bare") if isinstance(field.json_schema_extra, dict) else None
             if bare is not None:
-                optional = {"is_flag": False, "flag_value": str(bare), "metavar": "[X]"}
-                command = click.option(flag, help=field.description, **optional)(command)
+                told = field.description
+                command = click.option(flag, is_flag=False, flag_value=str(bare), help=told, metavar="[X]")(
+                    command
+                )
                 continue
             told = f"{field.description}  [{default}]" if default not in (None, "") else field.description
             several = isinstance(shown, tuple)

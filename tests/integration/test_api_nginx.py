@@ -122,7 +122,7 @@ async def test_a_stream_of_events_comes_while_it_happens(tmp_path: Path) -> None
     async with behind_nginx(tmp_path, documented(), visitors=Allowance(4), engine=engine) as (_, client):
         asked = {"prompt": "a red house", "num_inference_steps": 60}
         job = (await client.post("/limner/api/generations", json=asked)).json()
-        standing = []
+        standing: list[str] = []
         async with aconnect_sse(client, "GET", f"/limner/api/generations/{job['id']}/events") as source:
             assert source.response.status_code == 200
             async for event in source.aiter_sse():
