@@ -161,7 +161,8 @@ def test_a_record_from_before_keys_is_brought_up_to_date_with_its_jobs(tmp_path:
     store.close()
     with sqlite3.connect(tmp_path / "limner.db") as connection:
         connection.executescript(
-            "DROP TABLE keys; DROP TABLE usage; UPDATE alembic_version SET version_num = '0001'"
+            "DROP TABLE keys; DROP TABLE usage; DROP TABLE abuse;"
+            "UPDATE alembic_version SET version_num = '0001'"
         )
     store = Store(tmp_path)
     assert store.job("operator", job.id).id == job.id
