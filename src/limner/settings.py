@@ -54,10 +54,8 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("limner", appauthor=False),
         description="Folder of what can be made again: converted models, measurements",
     )
-    model: Several = Field(
-        ("starter",), description="Model: starter, a diffusers folder or a hub id; repeat for several"
-    )
-    prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id (gpt2)")
+    model: Several = Field(("starter",), description="Model: starter, folder or hub id; repeat for several")
+    prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the models run")
     backend: Literal["auto", "openvino", "torch"] = Field(
         "auto", description="CPU backend; auto: OpenVINO if there is one"
@@ -79,7 +77,7 @@ class Settings(BaseSettings):
     sign_cert: Path | None = Field(None, description="Certificate chain that signs pictures (PEM)")
     sign_key: Path | None = Field(None, description="Private key of that certificate (PEM)")
     moderation: Literal["off", "on", "strict"] = Field(
-        "off", description="Check prompts and pictures; strict: refuse what cannot be checked"
+        "off", description="Check prompts and pictures: off, on or strict"
     )
     blocklist: Path | None = Field(None, description="Words not to paint, instead of the shipped list")
     moderation_url: str | None = Field(None, description="Hook that is asked about prompts and pictures")
@@ -87,12 +85,12 @@ class Settings(BaseSettings):
     abuse_log_days: int = Field(30, ge=0, le=3650, description="Days the abuse log is kept; 0: no log")
     public: Annotated[Literal["", "ngrok", "cloudflared"], BeforeValidator(_maker)] = Field(
         "",
-        description="Open to the world by a tunnel: ngrok (if nothing is named) or cloudflared",
+        description="Open to the world: ngrok (also bare) or cloudflared",
         json_schema_extra={"bare": "ngrok"},
     )
     public_domain: str | None = Field(None, description="Domain of yours that ngrok should use")
     root_path: Annotated[str, AfterValidator(_path)] = Field(
-        "", description="Path under which a proxy shows this server, such as /limner"
+        "", description="Path under which a proxy shows this server"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
 
