@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("limner", appauthor=False),
         description="Folder of what can be made again: converted models, measurements",
     )
-    model: Several = Field(("starter",), description="Model: starter, folder or hub id; repeat for several")
+    model: Several = Field(("starter",), description="Model: starter, folder or hub id; repeatable")
     prompt_model: str = Field("writer", description="Prompt writer: writer, a GPT-2 folder or hub id")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the models run")
     backend: Literal["auto", "openvino", "torch"] = Field(
