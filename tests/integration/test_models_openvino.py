@@ -91,7 +91,24 @@ def test_a_row_is_the_same_to_the_bit_whoever_is_beside_it(
         alone = loaded.predict(*mine)[0]
         if loaded.dtype == torch.float32:
             torch.testing.assert_close(alone, answers[0], rtol=1e-4, atol=1e-4)
-    assert not torch.equal(alone, model.predict(*mine)[0]), "bfloat16 must not be float32 under another name"
+    same = torch.equal(alone, model.predict(*mine)[0])
+    assert same == (fast.dtype == torch.float32), "bfloat16 must not be float32 under another name"
+    assert fast.dtype in fast._networks.precisions()
+
+
+def test_a_precision_that_the_processor_lacks_is_float32_by_name_too_and_the_log_says_so(
+    model: StableDiffusion,
+    folder: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(openvino_networks.OpenVinoNetworks, "precisions", lambda _: (torch.float32,))
+    named = StableDiffusion(folder, dtype="bfloat16", backend="openvino", threads=1, cache_dir=cache_dir)
+    assert named.dtype == torch.float32
+    assert "--dtype bfloat16: OpenVINO has no bfloat16 on this processor" in caplog.text
+    inputs = inputs_of(model, 1)
+    assert torch.equal(named.predict(*inputs), model.predict(*inputs))
 
 
 def test_a_second_start_converts_nothing_and_answers_the_same_to_the_bit(
