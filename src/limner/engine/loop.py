@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from limner.engine.decoder import Decoded, Decoder
-from limner.engine.memory import OutOfMemory
 from limner.engine.messages import (
     Cancelled,
     EngineEvent,
@@ -28,6 +27,7 @@ from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
 from limner.errors import EngineFailed
+from limner.models.memory import OutOfMemory
 
 if TYPE_CHECKING:
     from limner.models.safety import SafetyChecker

@@ -12,11 +12,11 @@ from limner.engine.batch import Batch
 from limner.engine.curve import BUCKETS, Curve, bucket_of
 from limner.engine.decoder import Undecoded
 from limner.engine.measure import Remembered, measure
-from limner.engine.memory import told_as_memory
 from limner.engine.request import Group, RunningRequest
 from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
 from limner.models.graph import GraphPool, give_back_memory
+from limner.models.memory import told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
 
 log = logging.getLogger(__name__)
