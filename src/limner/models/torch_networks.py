@@ -116,7 +116,8 @@ class TorchNetworks:
 
 def has_bfloat16() -> bool:
     """A processor without it goes through every number by itself, hundreds of times slower."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def network_of(module: Any, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Network:
