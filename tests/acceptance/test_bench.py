@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from limner.models.torch_networks import has_bfloat16
 from tests import tiny
 from tests.acceptance.test_serve import limner
 
@@ -51,7 +52,7 @@ def test_every_field_of_the_file_is_documented(found: Any) -> None:
     assert found.keys() <= named
     for part in ("machine", "subject", "alone", "burst"):
         assert found[part].keys() <= named
-    for part in ("loads", "beside", "figures"):
+    for part in ("parts", "loads", "beside", "figures"):
         assert found[part][0].keys() - {"ways"} <= named
     assert found["loads"][0]["ways"]["limner"].keys() <= named
 
@@ -66,6 +67,29 @@ def test_bench_compares_limner_with_plain_loops_on_the_same_weights(found: Any) 
     by_what = {figure["what"]: figure["value"] for figure in found["figures"]}
     against = by_what["4 at once, against diffusers' float32 default"]
     assert against == pytest.approx(rates["limner"] / rates["diffusers float32"])
+
+
+def test_bench_measures_bfloat16_where_the_processor_has_it_and_says_why_not(
+    found: Any, run: tuple[str, Path]
+) -> None:
+    way = "diffusers bfloat16, channels_last"
+    assert (way in found["alone"]["seconds"]) != (way in found["left_out"])
+    if not has_bfloat16():
+        assert "has no bfloat16" in found["left_out"][way]
+    assert all(f"{left} is left out: {why}" in run[0] for left, why in found["left_out"].items())
+
+
+def test_bench_tells_where_a_pictures_time_goes(found: Any) -> None:
+    engine, server = found["parts"]
+    assert (engine["through"], server["through"]) == ("engine", "server")
+    for one in (engine, server):
+        assert one["pictures"] == found["plan"]["rounds"]
+        assert min(one["text_s"], one["steps_s"], one["decode_s"]) > 0
+    assert engine["file_s"] is None
+    assert server["file_s"] > 0
+    assert (
+        engine["text_s"] + engine["steps_s"] + engine["decode_s"] <= 2 * found["alone"]["seconds"]["limner"]
+    )
 
 
 def test_bench_measures_arrivals_and_the_light_person(found: Any) -> None:
@@ -87,6 +111,7 @@ def test_bench_prints_tables_and_draws(run: tuple[str, Path]) -> None:
     for title in (
         "Batch curve",
         "One picture alone",
+        "Where a picture's time goes",
         "4 clients at once",
         "Poisson",
         "A light person",

@@ -193,6 +193,16 @@ def test_a_gpu_that_only_emulates_bfloat16_computes_in_float16(
     assert TorchNetworks(model.folder, torch.device("cuda")).precisions() == (expected,)
 
 
+@pytest.mark.parametrize("real", [True, False])
+def test_a_processor_without_bfloat16_does_not_try_it(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch, real: bool
+) -> None:
+    monkeypatch.setattr("limner.models.torch_networks.has_bfloat16", lambda: real)
+    precisions = TorchNetworks(model.folder, torch.device("cpu")).precisions()
+    assert (torch.bfloat16 in precisions) == real
+    assert precisions[0] == torch.float32
+
+
 def test_settings_that_cannot_work_together_are_refused(model: LocalModel, tmp_path: Path) -> None:
     start = EngineStart((model,), "cpu", 1, False, tmp_path, memory_gb=6)
     with pytest.raises(ModelUnusable, match="--memory-gb is for an NVIDIA GPU"):

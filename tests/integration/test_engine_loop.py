@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from limner.engine.child import chosen_device
+from limner.engine.decoder import Undecoded
 from limner.engine.loop import StepLoop
 from limner.engine.measure import Remembered
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Preview, Progress
@@ -21,6 +22,7 @@ from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.decoding import Decoding
+from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import resolve, submission
 from tests import tiny
@@ -219,6 +221,69 @@ def test_text_and_pixels_that_do_not_fit_are_tried_again_with_smaller_batches(
     failed = ends(drained(loop))["hopeless"]
     assert isinstance(failed, Failed)
     assert "not enough memory" in failed.reason
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_no_memory_after_the_last_step_makes_no_step_twice_and_fails_nobody_else(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    runner, left = Runner({"tiny": loaded}), [times]
+    finished = runner.finished
+
+    def cramped(running: RunningRequest) -> Undecoded:
+        if running.request.id == "1" and left[0]:
+            left[0] -= 1
+            raise OutOfMemory("out of memory")
+        return finished(running)
+
+    monkeypatch.setattr(runner, "finished", cramped)
+    loop = StepLoop(runner)
+    for i in range(3):
+        loop.add(asked(model, str(i)))
+    events = drained(loop)
+    steps = [event.step for event in events if isinstance(event, Progress) and event.request_id == "1"]
+    assert steps == [1, 2, 3, 4]
+    kinds = {name: type(end) for name, end in ends(events).items()}
+    assert kinds == {"0": Finished, "1": Finished if times == 1 else Failed, "2": Finished}
+
+
+def test_a_device_that_is_lost_while_decoding_ends_the_engine_as_at_a_step(model: LocalModel) -> None:
+    class Lost(StableDiffusion):
+        def decoding(self, latents: torch.Tensor) -> Decoding:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    loop = StepLoop(Runner({"tiny": Lost(model.folder, dtype="float32")}))
+    loop.add(asked(model, "lost"))
+    with pytest.raises(torch.AcceleratorError):
+        drained(loop)
+
+
+@pytest.mark.parametrize(("rows", "most"), [(16, 16), (3, 2), (0, 1)])
+def test_with_less_memory_than_was_remembered_the_engine_starts_with_smaller_batches(
+    model: LocalModel, tmp_path: Path, rows: int, most: int
+) -> None:
+    cramped = Cramped(model.folder, dtype="float32")
+    cramped.rows = rows
+    runner, remembered = Runner({"tiny": cramped}), Remembered(tmp_path / "curves.json")
+    remembered.put("tiny", {1: 0.01, 2: 0.011, 4: 0.012, 8: 0.013, 16: 0.014})
+    assert runner.warm_up("tiny", 64, 64, remembered, "tiny").most_rows == most
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to",
+        "Exception from src/core.cpp:110:\n[ GENERAL_ERROR ] Failed to allocate 34359738368 bytes of memory",
+        "Exception from src/inference/src/cpp/core.cpp:112:\nstd::bad_alloc\n",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_every_way_to_say_that_memory_is_out_is_understood(told: str) -> None:
+    with pytest.raises(OutOfMemory) as caught, told_as_memory():
+        raise RuntimeError(told)
+    assert not str(caught.value).startswith("Exception from"), "not the line that names a place in the source"
+    with pytest.raises(RuntimeError, match="shapes"), told_as_memory():
+        raise RuntimeError("shapes cannot be multiplied")
 
 
 def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> None:

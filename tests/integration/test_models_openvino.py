@@ -16,6 +16,7 @@ from limner.diffusion.samplers import sampler_table
 from limner.errors import ModelUnusable
 from limner.models import kept, modules
 from limner.models.catalog import STARTER, open_model
+from limner.models.memory import OutOfMemory
 from limner.models.precision import Course, Walker, judge, psnr_db
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import Sampler, Schedule
@@ -91,7 +92,24 @@ def test_a_row_is_the_same_to_the_bit_whoever_is_beside_it(
         alone = loaded.predict(*mine)[0]
         if loaded.dtype == torch.float32:
             torch.testing.assert_close(alone, answers[0], rtol=1e-4, atol=1e-4)
-    assert not torch.equal(alone, model.predict(*mine)[0]), "bfloat16 must not be float32 under another name"
+    same = torch.equal(alone, model.predict(*mine)[0])
+    assert same == (fast.dtype == torch.float32), "bfloat16 must not be float32 under another name"
+    assert fast.dtype in fast._networks.precisions()
+
+
+def test_a_precision_that_the_processor_lacks_is_float32_by_name_too_and_the_log_says_so(
+    model: StableDiffusion,
+    folder: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(openvino_networks.OpenVinoNetworks, "precisions", lambda _: (torch.float32,))
+    named = StableDiffusion(folder, dtype="bfloat16", backend="openvino", threads=1, cache_dir=cache_dir)
+    assert named.dtype == torch.float32
+    assert "--dtype bfloat16: OpenVINO has no bfloat16 on this processor" in caplog.text
+    inputs = inputs_of(model, 1)
+    assert torch.equal(named.predict(*inputs), model.predict(*inputs))
 
 
 def test_a_second_start_converts_nothing_and_answers_the_same_to_the_bit(
@@ -174,6 +192,60 @@ def test_what_openvino_cannot_run_is_left_to_torch_and_the_log_says_so(
     torch.testing.assert_close(model.predict(*inputs), reference.predict(*inputs))
     assert torch.equal(model.decode(inputs[0][0]), reference.decode(inputs[0][0]))
     assert "PyTorch runs it: no such operation" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Exception from src/core.cpp:110:\n[ GENERAL_ERROR ] Failed to allocate 34359738368 bytes of memory",
+        "Exception from src/inference/src/cpp/core.cpp:112:\nstd::bad_alloc\n",
+    ],
+)
+def test_where_memory_ends_compiled_shapes_are_given_back_and_openvino_goes_on(
+    told: str, folder: Path, cache_dir: Path, model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    network, inputs = loaded._denoiser, inputs_of(model, 2)
+    assert isinstance(network, openvino_networks.OpenVinoNetwork)
+    loaded.predict(*inputs_of(model, 1))
+    assert network._compiled
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(told)
+
+    with monkeypatch.context() as cramped:
+        cramped.setattr(openvino_networks.OpenVinoNetwork, "_compile", fail)
+        with pytest.raises(OutOfMemory):
+            loaded.predict(*inputs)
+    assert not network._compiled
+    assert torch.equal(loaded.predict(*inputs), model.predict(*inputs))
+    assert len(network._compiled) == 1
+
+
+def test_a_shape_that_cannot_be_compiled_is_left_to_torch_alone(
+    folder: Path, cache_dir: Path, model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    network = loaded._denoiser
+    assert isinstance(network, openvino_networks.OpenVinoNetwork)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such operation")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(openvino_networks.OpenVinoNetwork, "_compile", fail)
+        loaded.predict(*inputs_of(model, 2))
+    loaded.predict(*inputs_of(model, 1))
+    loaded.predict(*inputs_of(model, 2))
+    assert [shapes[0][0] for shapes in network._compiled] == [1]
+
+
+def test_compiled_shapes_take_a_quarter_of_the_machine_at_most() -> None:
+    mib, gib = 2**20, 2**30
+    assert openvino_networks._room(33 * mib, 64 * gib) == 24
+    assert openvino_networks._room(500 * mib, 64 * gib) == 3
+    assert openvino_networks._room(100 * mib, 4 * gib) == 2
+    assert openvino_networks._room(4 * gib, 64 * gib) == 2
 
 
 def test_openvino_is_given_nothing_to_report_home_with() -> None:

@@ -73,9 +73,22 @@ def test_a_large_model_is_measured_with_one_row_and_two(
 
 def test_measuring_ends_where_memory_does(measured: Callable[[Machine], Measured]) -> None:
     seconds = {1: 0.01, 2: 0.011, 4: 0.012, 6: 0.013, 8: 0.014, 12: 0.015, 16: 0.016}
-    assert list(measured(Machine(seconds, room=5)).seconds) == [1, 2, 4]
+    found = measured(Machine(seconds, room=5))
+    assert list(found.seconds) == [1, 2, 4]
+    assert found.cut
     with pytest.raises(MemoryError):
         measured(Machine(seconds, room=0))
+
+
+def test_a_curve_is_cut_short_by_what_may_be_different_at_the_next_start_alone(
+    measured: Callable[[Machine], Measured],
+) -> None:
+    seconds = {1: 0.01, 2: 0.011, 4: 0.012, 6: 0.013, 8: 0.014, 12: 0.015, 16: 0.016}
+    compiling = measured(Machine(seconds, first_s=12.0))
+    assert list(compiling.seconds) == [1, 2, 4]
+    assert compiling.cut
+    assert not measured(Machine(seconds)).cut
+    assert not measured(Machine({1: 2.0, 2: 4.0, 4: 8.0}, first_s=20.0)).cut, "a slow model always ends there"
 
 
 def test_others_on_the_processor_do_not_count(measured: Callable[[Machine], Measured]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import textwrap
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,41 @@ async def test_killed_child_is_reported_and_replaced() -> None:
         assert await life.end() == "killed by signal 9"
         _, second = await life.next()
         assert second != first
+
+
+async def test_a_service_managers_signal_to_the_whole_group_leaves_the_child_to_its_parent() -> None:
+    async with child() as (process, life):
+        _, first = await life.next()
+        assert isinstance(first, int)
+        os.kill(first, signal.SIGTERM)
+        process.send("still there")
+        assert await life.next() == ("hello", "still there")
+        assert process.pid == first
+
+
+async def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refused = asyncio.create_subprocess_exec, ["once", "twice"]
+
+    async def refuse(*command: str, **values: Any) -> asyncio.subprocess.Process:
+        if refused:
+            raise OSError(errno.EAGAIN, f"no room for a process, {refused.pop()}")
+        return await start(*command, **values)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    async with child() as (_, life):
+        assert "no room for a process, twice" in await life.end()
+        assert "no room for a process, once" in await life.end()
+        assert isinstance((await life.next())[1], int)
+
+
+async def test_a_message_that_cannot_be_taken_costs_the_child_and_not_the_watch_over_it() -> None:
+    async with child() as (process, life):
+        _, first = await life.next()
+        taken, process._on_message = process._on_message, lambda _: [][0]
+        process.send("anything")
+        assert await life.end() == "IndexError: list index out of range"
+        process._on_message = taken
+        assert (await life.next())[1] != first
 
 
 async def test_child_that_raises_says_why() -> None:

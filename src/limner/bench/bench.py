@@ -31,6 +31,7 @@ from limner.bench.report import (
     Burst,
     CurvePoint,
     Load,
+    Parts,
     Report,
     Subject,
     compared,
@@ -45,7 +46,7 @@ from limner.service.offline import loaded
 
 Found = TypeVar("Found")
 
-# A setting that is so many times slower than the default is left out: old processors emulate bfloat16.
+# A setting that is so many times slower than the default is left out.
 HOPELESS = 3.0
 LEAST_OF_SLOW = 2  # pictures that a way too slow for the whole burst makes of it at least
 
@@ -81,6 +82,9 @@ class _Bench:
         )
         self._plain = Plain(asked.model.folder, asked.device, asked.threads)
         self._ways: dict[str, Way] = {}
+        self._limner = StepBatching(self._engine)
+        self._parts: list[Parts] = []
+        self._left_out: dict[str, str] = {}
         self._stages: dict[str, float] = {}
         self._solo_s: Callable[[int], float] = float
 
@@ -117,10 +121,12 @@ class _Bench:
             [CurvePoint(rows, step_s, rows / step_s) for rows, step_s in curve.measured.items()],
             curve.most_rows,
             alone,
+            self._parts,
             serial_images_s,
             burst,
             under_load,
             beside,
+            self._left_out,
             compared(alone, burst, beside, self._model.name == STARTER),
         )
 
@@ -149,15 +155,21 @@ class _Bench:
         """What only the first picture costs; and which plain settings are worth more than a look."""
         took: dict[str, float] = {}
         for setting in SETTINGS if self._plan.all_ways else (FLOAT32, SETTINGS[-1]):
+            way = f"{DIFFUSERS}{setting}"
+            if setting.startswith(BFLOAT16) and not self._plain.bfloat16:
+                self._left_out[way] = "the processor has no bfloat16, and emulating it takes minutes"
+                continue
             for _ in range(2):
                 took[setting] = await self._time(PlainLoop(self._plain, setting), 2)
-        usable = [setting for setting, s in took.items() if s <= HOPELESS * took[FLOAT32]]
-        self._ways = {f"{DIFFUSERS}{setting}": PlainLoop(self._plain, setting) for setting in usable}
+            if took[setting] <= HOPELESS * took[FLOAT32]:
+                self._ways[way] = PlainLoop(self._plain, setting)
+            else:
+                self._left_out[way] = f"{took[setting] / took[FLOAT32]:.1f} times slower than float32"
         most = max(1, self._curve().most_rows // self._rows)
         self._ways |= {
             ONE: OneByOne(self._engine),
             WHOLE: WholeBatches(self._engine, most),
-            STEP: StepBatching(self._engine),
+            STEP: self._limner,
         }
         together = (
             self._work.request(f"person {n}", self._work.short_steps) for n in range(self._plan.clients)
@@ -167,9 +179,11 @@ class _Bench:
     async def _alone(self) -> Alone:
         ways = [way for way in self._ways if way not in (ONE, WHOLE)]
         seconds: dict[str, list[float]] = {way: [] for way in ways}
+        self._limner.spent.clear()
         for _ in range(self._plan.rounds):
             for way in ways:
                 seconds[way].append(await self._time(self._ways[way], None))
+        self._parts.append(Parts.of("engine", self._limner.spent))
         return Alone({way: statistics.median(found) for way, found in seconds.items()})
 
     async def _serial(self) -> float:
@@ -225,6 +239,9 @@ class _Bench:
     async def _beside(self) -> list[Beside]:
         with tempfile.TemporaryDirectory(prefix="limner-bench-") as folder:
             async with whole_server(self._engine, Path(folder)) as server:
+                for _ in range(self._plan.rounds):
+                    await self._time(server, None)
+                self._parts.append(Parts.of("server", server.spent))
                 ways: dict[Literal["engine", "server"], Way] = {"engine": self._ways[STEP], "server": server}
                 return [
                     await light_beside_heavy(through, way, self._engine, self._work, self._plan)

@@ -24,7 +24,9 @@ class PlainStart:
 
 @dataclass(frozen=True, slots=True)
 class PlainReady:
-    pass
+    """`bfloat16`: whether the device computes in it by itself."""
+
+    bfloat16: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from limner.bench.messages import SETTINGS, Paint, Painted, PlainReady, PlainStart
 from limner.engine.child import chosen_device
+from limner.models.torch_networks import has_bfloat16
 from limner.process.child import Inbox, Send
 
 
@@ -23,7 +24,7 @@ def main(start: PlainStart, inbox: Inbox, send: Send) -> None:
     if start.threads:
         torch.set_num_threads(start.threads)
     plain = Plain(start)
-    send(PlainReady())
+    send(PlainReady(plain.has_bfloat16))
     while True:
         asked = inbox.wait()
         plain.paint(asked)
@@ -39,6 +40,10 @@ class Plain:
         self._folder = start.folder
         self._device = torch.device(chosen_device(start.device))
         self._pipelines: dict[str, Any] = {}
+
+    @property
+    def has_bfloat16(self) -> bool:
+        return self._device.type != "cpu" or has_bfloat16()
 
     def paint(self, asked: Paint) -> None:
         dtype, _, layout = asked.setting.partition(", ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +13,7 @@ from limner.bench.load import Figures, Quantiles
 from limner.bench.machine import Machine
 from limner.bench.messages import BFLOAT16, FLOAT32
 from limner.bench.plan import Plan
+from limner.store.job import Durations
 
 SCHEMA = 1
 STEP, WHOLE, ONE = "limner", "limner whole batches", "limner one by one"
@@ -53,6 +56,36 @@ class Alone:
     """Seconds of one picture with nobody else there, by way: medians."""
 
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where the time of one picture with nobody else there goes, in seconds: medians.
+
+    `through` the engine, or the whole server, which alone writes a file.
+    """
+
+    through: Literal["engine", "server"]
+    pictures: int
+    text_s: float
+    steps_s: float
+    decode_s: float
+    file_s: float | None
+
+    @classmethod
+    def of(cls, through: Literal["engine", "server"], spent: Sequence[Durations]) -> Parts:
+        def middle(part: Callable[[Durations], float]) -> float:
+            return statistics.median(part(one) for one in spent)
+
+        file_s = middle(lambda one: one.save_s) if through == "server" else None
+        return cls(
+            through,
+            len(spent),
+            middle(lambda one: one.encode_s),
+            middle(lambda one: one.steps_s),
+            middle(lambda one: one.decode_s),
+            file_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +162,12 @@ class Report:
     curve: list[CurvePoint]
     most_rows: int
     alone: Alone
+    parts: list[Parts]
     serial_images_s: float
     burst: Burst
     loads: list[Load]
     beside: list[Beside]
+    left_out: dict[str, str]
     figures: list[Figure]
 
     def write(self, file: Path) -> None:

@@ -13,7 +13,7 @@ from limner.params import ModelInfo, submission
 from limner.prompting.double import PromptWriterDouble
 from limner.service.events import Ended, Preview
 from limner.service.service import Service
-from limner.store.job import Status
+from limner.store.job import Durations, Status
 from limner.store.store import Store
 
 
@@ -44,11 +44,15 @@ class _Lent:
 
 
 class WholeServer:
-    """As `StepBatching`, but through the service: a person's place in the record comes first."""
+    """As `StepBatching`, but through the service: a person's place in the record comes first.
+
+    `spent`: on each picture so far, its file included.
+    """
 
     def __init__(self, service: Service, engine: Engine) -> None:
         self._service = service
         self._engine = StepBatching(engine)
+        self.spent: list[Durations] = []
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         asked = submission(**request.params.model_dump())
@@ -66,6 +70,7 @@ class WholeServer:
                 await self._service.cancel(request.person, job.id)
         if job.status is not Status.SUCCEEDED:
             raise EngineFailed(job.failure.message if job.failure else f"the job was {job.status}")
+        self.spent.extend(image.durations for image in job.images)
 
     async def settle(self) -> None:
         await self._engine.settle()

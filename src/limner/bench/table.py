@@ -19,6 +19,7 @@ def _blocks(report: Report) -> Iterator[list[str]]:
     yield _head(report)
     yield _curve(report)
     yield _alone(report)
+    yield _parts(report)
     yield _burst(report)
     for load in report.loads:
         yield _load(load)
@@ -53,7 +54,16 @@ def _curve(report: Report) -> list[str]:
 def _alone(report: Report) -> list[str]:
     best = min(s for way, s in report.alone.seconds.items() if way != STEP)
     rows = [(name_of(way), _s(s), f"{s / best:.2f}×") for way, s in report.alone.seconds.items()]
-    return _table("One picture alone", ("way", "time", "against the best plain"), rows)
+    found = _table("One picture alone", ("way", "time", "against the best plain"), rows)
+    return [*found, *(f"  {name_of(way)} is left out: {reason}" for way, reason in report.left_out.items())]
+
+
+def _parts(report: Report) -> list[str]:
+    rows = [
+        (one.through, _s(one.text_s), _s(one.steps_s), _s(one.decode_s), _s(one.file_s))
+        for one in report.parts
+    ]
+    return _table("Where a picture's time goes", ("through the", "text", "steps", "decode", "file"), rows)
 
 
 def _burst(report: Report) -> list[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from limner.bench.messages import FLOAT32, SETTINGS, Paint, Painted, PlainReady, PlainStart
-from limner.engine.messages import Cancelled, Engine, Failed, ImageRequest, Preview
+from limner.engine.messages import Cancelled, Engine, Failed, Finished, ImageRequest, Preview, Timings
 from limner.errors import EngineFailed
 from limner.process.supervised import SupervisedProcess
+from limner.store.job import Durations
 
 Seen = Callable[[], None]
 
@@ -27,13 +28,15 @@ class Way(Protocol):
 
 
 class StepBatching:
-    """Limner as it is: every request goes to the engine at once."""
+    """Limner as it is: every request goes to the engine at once. `spent`: on each picture so far."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.spent: list[Durations] = []
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
-        await _paint(self._engine, request, previewed)
+        taken = await _paint(self._engine, request, previewed)
+        self.spent.append(Durations(taken.encode_s, taken.steps_s, taken.decode_s))
 
     async def settle(self) -> None:
         await _idle(self._engine)
@@ -119,9 +122,11 @@ def _kind(request: ImageRequest) -> tuple[object, ...]:
 
 
 class Plain:
-    """diffusers' pipeline in a process of its own. Belongs to the event loop."""
+    """diffusers' pipeline in a process of its own, which says whether it has `bfloat16`. Belongs to the event
+    loop."""
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
+        self.bfloat16 = False
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -152,6 +157,7 @@ class Plain:
 
     def _on_message(self, message: object) -> None:
         if isinstance(message, PlainReady):
+            self.bfloat16 = message.bfloat16
             self._ready.set_result(None)
         elif isinstance(message, Painted):
             self._asked.pop(message.number).set_result(None)
@@ -183,7 +189,7 @@ class PlainLoop:
         await self._plain.idle()
 
 
-async def _paint(engine: Engine, request: ImageRequest, previewed: Seen) -> None:
+async def _paint(engine: Engine, request: ImageRequest, previewed: Seen) -> Timings:
     events = engine.generate(request)
     assert isinstance(events, AsyncGenerator)
     async with contextlib.aclosing(events):
@@ -194,6 +200,9 @@ async def _paint(engine: Engine, request: ImageRequest, previewed: Seen) -> None
                 raise EngineFailed(event.reason)
             elif isinstance(event, Cancelled):
                 raise EngineFailed("the engine called the picture off")
+            elif isinstance(event, Finished):
+                return event.timings
+    raise EngineFailed("the engine said nothing of the picture's end")
 
 
 async def _idle(engine: Engine) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from limner.engine.memory import told_as_memory
 from limner.engine.request import RunningRequest
 from limner.models.decoding import Decoding
+from limner.models.memory import told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
 
 if TYPE_CHECKING:  # importing it takes seconds, and few have one

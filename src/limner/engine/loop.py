@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from limner.engine.decoder import Decoded, Decoder
-from limner.engine.memory import OutOfMemory
 from limner.engine.messages import (
     Cancelled,
     EngineEvent,
@@ -28,6 +27,7 @@ from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
 from limner.errors import EngineFailed
+from limner.models.memory import OutOfMemory
 
 if TYPE_CHECKING:
     from limner.models.safety import SafetyChecker
@@ -90,8 +90,9 @@ class StepLoop:
         requests = [running for running in requests if running.slot is not None or self._admit(running)]
         if not requests:
             return
+        began = time.monotonic()
         try:
-            self._advance(requests)
+            room = self._runner.advance(requests)
         except OutOfMemory as error:
             self._make_room(requests, error)
         except torch.AcceleratorError:
@@ -103,6 +104,8 @@ class StepLoop:
             log.exception("a step of %d failed; each makes it alone", len(requests))
             for running in requests:
                 self._run([running.ticket])
+        else:
+            self._advanced(requests, began, room)
 
     def _admit(self, running: RunningRequest) -> bool:
         began = time.monotonic()
@@ -120,9 +123,8 @@ class StepLoop:
         self.stats = replace(self.stats, encode_s=self.stats.encode_s + running.encode_s)
         return True
 
-    def _advance(self, requests: Sequence[RunningRequest]) -> None:
-        began = time.monotonic()
-        room = self._runner.advance(requests)
+    def _advanced(self, requests: Sequence[RunningRequest], began: float, room: int) -> None:
+        """The step is made and counts, whatever comes now."""
         now = time.monotonic()
         self.step_s = now - began
         tickets = [running.ticket for running in requests]
@@ -139,9 +141,22 @@ class StepLoop:
             running.last_step_at = now
             self._tell(running)
             if running.done:
-                self._scheduler.remove(running.request.id)
-                self._decoder.put(self._runner.finished(running))
+                self._hand_over(running)
         self._preview([running for running in requests if not running.done], now)
+
+    def _hand_over(self, running: RunningRequest) -> None:
+        """From the steps to the decoder; where memory is out, with what smaller batches leave to it."""
+        self._scheduler.remove(running.request.id)
+        room = True
+        while True:
+            try:
+                self._decoder.put(self._runner.finished(running))
+                return
+            except OutOfMemory as error:
+                if not room:
+                    self._fail_for_memory(running, error)
+                    return
+                room = self._runner.shrink(running.group)
 
     def _tell(self, running: RunningRequest) -> None:
         assert running.first_step_at is not None
@@ -180,6 +195,8 @@ class StepLoop:
             match decoded.pixels:
                 case torch.Tensor() as pixels:
                     self._finish(running, pixels, decoded.flagged)
+                case torch.AcceleratorError() as error:
+                    raise error  # as at a step
                 case OutOfMemory() as error:
                     self._decode_again(decoded, error)
                 case EngineFailed() as error if not running.group.precise:

@@ -24,10 +24,14 @@ DISTURBED = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`seconds` of a step by batch size. `disturbed`: others kept the processor from it, so it is a guess."""
+    """`seconds` of a step by batch size. `disturbed`: others kept the processor from it, so it is a guess.
+
+    `cut`: larger sizes would have been measured, had there been more memory just then or less to prepare.
+    """
 
     seconds: dict[int, float]
     disturbed: bool = False
+    cut: bool = False
 
 
 def measure(
@@ -43,7 +47,7 @@ def measure(
     """
     found: dict[int, _Time] = {}
     spent_s = prepared_s = best = 0.0
-    misses = 0
+    misses, cut = 0, False
 
     def timed(rows: int) -> _Time:
         began, began_processor = time.perf_counter(), time.process_time()
@@ -52,7 +56,10 @@ def measure(
         return _Time(wall_s, processor_s if on_processor else wall_s)
 
     for rows in sizes:
-        if rows > 2 and (spent_s > BUDGET_S or prepared_s > PREPARE_S or misses == MISSES):
+        if rows > 2 and (spent_s > BUDGET_S or misses == MISSES):
+            break
+        if rows > 2 and prepared_s > PREPARE_S:
+            cut = True
             break
         try:
             prepared_s += timed(rows).own_s
@@ -62,6 +69,7 @@ def measure(
         except MemoryError:
             if not found:
                 raise
+            cut = True
             break
         spent_s += sum(t.own_s for t in times)
         found[rows] = _Time(min(t.wall_s for t in times), min(t.processor_s for t in times))
@@ -69,8 +77,8 @@ def measure(
         misses = misses + 1 if rate < GAIN * best else 0
         best = max(best, rate)
     if any(t.disturbed for t in found.values()):
-        return Measured(_rising({rows: t.processor_s for rows, t in found.items()}), disturbed=True)
-    return Measured(_rising({rows: t.wall_s for rows, t in found.items()}))
+        return Measured(_rising({rows: t.processor_s for rows, t in found.items()}), disturbed=True, cut=cut)
+    return Measured(_rising({rows: t.wall_s for rows, t in found.items()}), cut=cut)
 
 
 def _rising(seconds: dict[int, float]) -> dict[int, float]:

@@ -12,11 +12,11 @@ from limner.engine.batch import Batch
 from limner.engine.curve import BUCKETS, Curve, bucket_of
 from limner.engine.decoder import Undecoded
 from limner.engine.measure import Remembered, measure
-from limner.engine.memory import told_as_memory
 from limner.engine.request import Group, RunningRequest
 from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
 from limner.models.graph import GraphPool, give_back_memory
+from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ UNMEASURED = {1: 0.1, BUCKETS[-1]: 0.2}
 
 @dataclass(slots=True)
 class _Place:
-    """Where the requests of one group are kept and run. `limit`: rows that fitted into memory."""
+    """Where the requests of one group are kept and run. `batches` by their size."""
 
     slots: Slots
     batches: dict[int, Batch] = field(default_factory=dict)
@@ -71,7 +71,8 @@ class Runner:
             self._place(group).batches.clear()
             give_back_memory()
         if self._graphs or told:
-            self._prepare(group, curve)
+            self._prepare(group)
+            curve = self.curve(group)
         shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
@@ -80,18 +81,29 @@ class Runner:
         sizes = (self._exact,) if self._exact else BUCKETS
         on_processor = self._model(group).device.type == "cpu"
         measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
-        if not self._exact and not measured.disturbed:
+        if not self._exact and not measured.disturbed and not measured.cut:
             remembered.put(key, measured.seconds)
         return measured.seconds
 
-    def _prepare(self, group: Group, curve: Curve) -> None:
-        """What is compiled, loaded or captured for each size is so now, not in somebody's step."""
-        with told_as_memory():
-            self._model(group).encode("")
-        for rows in sorted(curve.measured, reverse=True):
-            short = rows <= 2 or curve.measured[rows] < LONG_STEP_S
-            if short and rows <= curve.most_rows:
+    def _prepare(self, group: Group) -> None:
+        """What is compiled, loaded or captured for each size is so now, not in somebody's step.
+
+        There may be less memory than when the curve was measured: then batches are smaller from the start.
+        """
+        try:
+            with told_as_memory():
+                self._model(group).encode("")
+        except OutOfMemory:
+            self.shrink(group)
+        measured = self.curve(group).measured
+        for rows in sorted(measured, reverse=True):
+            short = rows <= 2 or measured[rows] < LONG_STEP_S
+            if not short or rows > self.curve(group).most_rows:
+                continue
+            try:
                 self._rehearse(group, rows)
+            except OutOfMemory:
+                self.shrink(group)
 
     def _rehearse(self, group: Group, rows: int) -> None:
         place = self._place(group)
@@ -164,9 +176,10 @@ class Runner:
         return size
 
     def finished(self, running: RunningRequest) -> Undecoded:
-        """Its latents, which leave their slot."""
+        """Its latents, which leave their slot. Raises `OutOfMemory`; then they stay there."""
         assert running.slot is not None
-        latents = self._places[running.group].slots.latents[running.slot].clone()
+        with told_as_memory():
+            latents = self._places[running.group].slots.latents[running.slot].clone()
         undecoded = Undecoded(running, self._model(running.group), latents, _event(latents))
         self.release(running)
         return undecoded

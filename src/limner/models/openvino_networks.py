@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from limner.models.kept import Kept, part_files
+from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.network import Network, Part
 from limner.models.torch_networks import TorchNetworks
 
@@ -30,8 +32,11 @@ log = logging.getLogger(__name__)
 # A network with fewer bytes of weights is kept on disk as compiled, too; for larger ones reading that would
 # take as long as compiling does, and each shape would fill gigabytes.
 SMALL_BYTES = 256 * 2**20
-# Compiled shapes of one network in memory: each has its own copy of the weights, and as much again.
+# Compiled shapes of one network in memory, and at most this share of the machine's: each takes so many times
+# the weights (measured in float32).
 COMPILED_BYTES = 6 * 2**30
+COMPILED_SHARE = 0.25
+TIMES_WEIGHTS = 3.5
 MAX_COMPILED = 24
 
 _TYPES = {
@@ -52,28 +57,38 @@ class OpenVinoNetwork:
     ) -> None:
         self._folder, self._dtype, self._threads = folder, dtype, threads
         self._weight_bytes = (folder / "network.bin").stat().st_size
-        self._room = min(MAX_COMPILED, max(2, COMPILED_BYTES // max(self._weight_bytes, 1)))
+        self._room = _room(self._weight_bytes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
         self._compiled: OrderedDict[tuple[torch.Size, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
-        self._make_instead = instead
-        self._instead: Network | None = None
+        self._make_instead = cache(instead)
+        self._left: set[tuple[torch.Size, ...]] = set()
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Raises `OutOfMemory`; then what was compiled has given its memory back."""
+        shapes = tuple(tensor.shape for tensor in inputs)
         with self._lock:
-            if self._instead is None:
-                try:
-                    request = self._request(tuple(tensor.shape for tensor in inputs))
-                except RuntimeError as error:
-                    log.warning("%s cannot be compiled, PyTorch runs it: %s", self._folder, _line(error))
-                    self._instead = self._make_instead()
-                else:
-                    return _infer(request, inputs)
-        return self._instead(*inputs)
+            try:
+                with told_as_memory():
+                    request = None if shapes in self._left else self._request(shapes)
+                    if request is not None:
+                        return _infer(request, inputs)
+            except OutOfMemory:
+                self._compiled.clear()
+                raise
+            instead = self._make_instead()
+        return instead(*inputs)
 
     def _request(self, shapes: tuple[torch.Size, ...]) -> Any:
+        """None where these shapes cannot be compiled: they are left to PyTorch from now on."""
         request = self._compiled.pop(shapes, None)
         if request is None:
-            request = self._compile(shapes).create_infer_request()
+            try:
+                with told_as_memory():
+                    request = self._compile(shapes).create_infer_request()
+            except RuntimeError as error:
+                log.warning("%s cannot be compiled, PyTorch runs it: %s", self._folder, _line(error))
+                self._left.add(shapes)
+                return None
         self._compiled[shapes] = request  # last in the row, so that the first is the longest unused
         if len(self._compiled) > self._room:
             self._compiled.popitem(last=False)
@@ -95,6 +110,12 @@ class OpenVinoNetwork:
             # One folder for each precision: OpenVINO's own key does not tell them apart.
             properties["CACHE_DIR"] = str(self._folder / str(self._dtype).removeprefix("torch."))
         return _core().compile_model(model, "CPU", properties)
+
+
+def _room(weight_bytes: int, machine_bytes: int) -> int:
+    """How many compiled shapes are kept; two at least, for pictures with guidance and without take turns."""
+    budget = min(COMPILED_BYTES, COMPILED_SHARE * machine_bytes)
+    return min(MAX_COMPILED, max(2, int(budget / (TIMES_WEIGHTS * max(weight_bytes, 1)))))
 
 
 def _infer(request: Any, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -81,7 +81,7 @@ class StableDiffusion:
         self._tokenizer = self._load_tokenizer()
         self._prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
         exact = torch.float32 if self.device.type == "cpu" else None
-        tried = self._networks.precisions() if dtype == "auto" else (getattr(torch, dtype),)
+        tried = self._networks.precisions() if dtype == "auto" else (self._named(dtype),)
         self._text_encoder = self._networks.network("text_encoder", exact or tried[0])
         self.dtype: torch.dtype = tried[0] if len(tried) == 1 else self._judged(tried)
         self._denoiser = self._networks.network("unet", self.dtype)
@@ -95,6 +95,18 @@ class StableDiffusion:
         from transformers import CLIPTokenizer
 
         return CLIPTokenizer.from_pretrained(self._folder / "tokenizer", local_files_only=True)
+
+    def _named(self, dtype: Dtype) -> torch.dtype:
+        """What OpenVINO cannot compute in here it would compute in float32, and not say so."""
+        named: torch.dtype = getattr(torch, dtype)
+        if self.backend != "openvino" or named in self._networks.precisions():
+            return named
+        log.warning(
+            "--dtype %s: OpenVINO has no %s on this processor and %s computes in float32; "
+            "use auto or float32, or --backend torch",
+            *(dtype, dtype, self._folder.name),
+        )
+        return torch.float32
 
     def _judged(self, tried: tuple[torch.dtype, ...]) -> torch.dtype:
         """The precision for this model on this machine; compared once, and remembered."""

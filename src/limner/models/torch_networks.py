@@ -100,7 +100,7 @@ class TorchNetworks:
 
     def precisions(self) -> tuple[torch.dtype, ...]:
         if self._device.type == "cpu":
-            return torch.float32, torch.bfloat16
+            return (torch.float32, torch.bfloat16) if has_bfloat16() else (torch.float32,)
         if self._device.type != "cuda":
             return (torch.float32,)
         # Older cards say yes to bfloat16 and emulate it slowly.
@@ -112,6 +112,12 @@ class TorchNetworks:
         from limner.models.modules import load
 
         return network_of(load(part, self._model, dtype), self._device, dtype, self._compiled)
+
+
+def has_bfloat16() -> bool:
+    """A processor without it goes through every number by itself, hundreds of times slower."""
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def network_of(module: Any, device: torch.device, dtype: torch.dtype, compiled: bool = False) -> Network:

@@ -89,8 +89,10 @@ def _beat(channel: Channel) -> None:
 
 def main() -> None:
     fd, entry = int(sys.argv[1]), sys.argv[2]
-    # Ctrl+C and a service manager's SIGTERM are the parent's to answer; it closes the socket when it is done.
+    # Ctrl+C and a service manager's SIGTERM, which go to a whole group, are the parent's to answer; it closes
+    # the socket when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # what this process starts can still be ended by it
     channel = Channel(socket.socket(fileno=fd))
     start: Start = channel.receive()
     logging.basicConfig(level=start.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")

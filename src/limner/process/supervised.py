@@ -85,7 +85,11 @@ class SupervisedProcess:
         pause_s = 0.1
         while True:
             began = asyncio.get_running_loop().time()
-            reason = await self._run_once()
+            try:
+                reason = await self._run_once()
+            except Exception as error:  # no room for a process now, or a message that could not be taken
+                log.exception("%s cannot be run", self._entry)
+                reason = f"{type(error).__name__}: {error}"
             lived_s = asyncio.get_running_loop().time() - began
             log.warning("%s ended after %.0f s: %s", self._entry, lived_s, reason)
             self._on_exit(reason)
@@ -111,7 +115,9 @@ class SupervisedProcess:
             reason = await self._listen(reader)
         finally:
             theirs.close()
-            if self._writer is not None:
+            if self._writer is None:
+                ours.close()
+            else:
                 self._writer.close()
                 self._writer = None
             self.kill()
