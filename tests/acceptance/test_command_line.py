@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,18 @@ def test_generate_writes_the_picture_it_was_asked_for(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     for fact in ("a red house at night", "trainedAlgorithmicMedia", "holds", "this machine's own"):
         assert fact in told.stdout
-    changed = target.read_bytes().replace(b"at night", b"at lunch")
-    target.write_bytes(changed)
+    target.write_bytes(retold(target.read_bytes(), b"at night", b"at lunch"))
     told = limner("inspect", str(target), "--data-dir", str(tmp_path / "d"))
     assert told.returncode == 1
     assert "CHANGED" in told.stdout
+
+
+def retold(png: bytes, old: bytes, new: bytes) -> bytes:
+    """The PNG with other words of the same length in its parameters, and a checksum that fits them."""
+    at = png.index(b"tEXtparameters")
+    end = at + 4 + int.from_bytes(png[at - 4 : at])
+    chunk = png[at:end].replace(old, new)
+    return png[:at] + chunk + zlib.crc32(chunk).to_bytes(4) + png[end + 4 :]
 
 
 def test_generate_paints_several_prompts_into_a_folder_together(tmp_path: Path) -> None:

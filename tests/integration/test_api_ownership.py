@@ -128,7 +128,7 @@ async def test_another_persons_ids_are_not_found_on_any_route_and_nothing_is_tol
         for call in CALLS:
             for id in (painted["id"], running["id"], image) if "{" in call.path else ("",):
                 answer = await call.send(api, ben, id)
-                told = answer.text.replace(f"/{id}", "") if id else answer.text
+                told = answer.text.replace(id, "") if id else answer.text  # what was asked may be said
                 if (call.method, call.path) in OPEN:
                     assert answer.status_code in (200, 204, 401, 404, 422), call
                 elif id:

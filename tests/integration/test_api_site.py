@@ -72,6 +72,9 @@ def test_the_schema_describes_events_and_problems() -> None:
     components = schema["components"]["schemas"]
     assert {"GenerationEvents", "PromptEvents", "Problem", "PreviewEvent"} <= set(components)
     assert "HTTPValidationError" not in components
-    for operations in schema["paths"].values():
+    for path, operations in schema["paths"].items():
         for operation in operations.values():
-            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            refused = schema["components"]["responses"][operation["responses"]["403"]["$ref"].split("/")[-1]]
+            assert ("application/problem+json" in refused["content"]) == (
+                not path.startswith(("/v1", "/sdapi"))
+            )
