@@ -290,7 +290,8 @@ async def test_png_info_takes_large_pictures_and_no_larger(api: Api) -> None:
     assert len(image) > 1_000_000
     assert (await api.client.post("/sdapi/v1/png-info", json={"image": image})).json()["info"] == "x"
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
-    head = f"POST /sdapi/v1/png-info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {33 << 20}\r\n\r\n"
+    head = "POST /sdapi/v1/png-info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head += f"Content-Length: {33 << 20}\r\n\r\n"
     writer.write(head.encode())
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
