@@ -23,6 +23,7 @@ from limner.api import (
     session,
     site,
     statuses,
+    streams,
     system,
 )
 from limner.api.cookies import Cookies
@@ -119,6 +120,7 @@ def routes() -> FastAPI:
         schema = schema_of_routes()
         schema["components"]["schemas"] = _event_schemas() | schema["components"]["schemas"]
         access.document(schema)
+        streams.document(schema)
         statuses.document(schema)
         return schema
 
