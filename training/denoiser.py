@@ -26,11 +26,10 @@ from training.tokenizer import build_tokenizer
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
 CHANNELS = (64, 128, 192)
-LEVELS = 2  # noise levels at which a picture is seen at once, to read its caption once for all of them
 SUBJECT_WEIGHT = 2.0  # how much more the squares about a subject count than the rest
-SHIFT = 2.0  # how strongly timesteps are drawn towards noise; 1 is evenly
 DECAY_FROM = 0.5  # of the training: the learning rate falls to nothing from here
 CHECKPOINT_S = 120.0
+GUIDANCE_SCALE = 4.0  # that pictures are best made with
 
 
 class Denoiser(nn.Module):
@@ -58,13 +57,9 @@ class Denoiser(nn.Module):
         )
 
     def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """The predicted v (B, C, H, W) for noisy latents, timesteps (B) and tokens (B or fewer, MAX_TOKENS).
-
-        With fewer, each caption is for as many noisy latents in a row.
-        """
+        """The predicted v (B, C, H, W) for noisy latents, timesteps (B) and tokens (B, MAX_TOKENS)."""
         with torch.no_grad():
             words = self.text_encoder(tokens).last_hidden_state
-        words = words.repeat_interleave(len(noisy) // len(tokens), 0)
         v: torch.Tensor = self.unet(noisy, timesteps, words).sample
         return v
 
@@ -80,11 +75,13 @@ def load_denoiser(work: Path, tokenizer: CLIPTokenizer) -> tuple[Denoiser, float
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's schedule, rescaled to end in pure noise (Lin et al., 2023, arXiv:2305.08891)."""
+    """The cosine schedule, rescaled to end in pure noise (Lin et al., 2023, arXiv:2305.08891).
+
+    Stable Diffusion's own is for latents of 64x64, whose neighbours tell of each other: at 16x16 half of its timesteps
+    hide nearly all there is to see.
+    """
     return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
+        beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
@@ -109,13 +106,9 @@ class Plan:
         return min(warm, max(left, 0.0), 1.0)
 
 
-def sample_timesteps(pictures: int) -> torch.Tensor:
-    """(pictures * LEVELS,) from 0 to 999: for each picture one from every part of the noise levels.
-
-    Drawn towards strong noise, where small latents take their shape (Esser et al., 2024, arXiv:2403.03206).
-    """
-    even = (torch.arange(LEVELS).repeat(pictures) + torch.rand(pictures * LEVELS)) / LEVELS
-    return (SHIFT * even / (1 + (SHIFT - 1) * even) * 1000).long().clamp(max=999)
+def sample_timesteps(count: int) -> torch.Tensor:
+    """(count,) from 0 to 999: one from every part of the noise levels."""
+    return ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
@@ -156,12 +149,11 @@ def train(work: Path, plan: Plan) -> None:
     while seen < plan.pictures:
         for optimizer, full in zip(optimizers, full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
-        chosen = choose(pool.scenes, plan.batch // LEVELS, seen / plan.pictures, rng)
+        chosen = choose(pool.scenes, plan.batch, seen / plan.pictures, rng)
         tokens = tokens_of(tokenizer, [say(pool.scenes[i], rng)[0] for i in chosen]).to(device)
-        clean = (pool.latents[chosen].float() * scale).repeat_interleave(LEVELS, 0)
-        clean = clean.to(device, memory_format=torch.channels_last)
-        weight = (1 + SUBJECT_WEIGHT * pool.inside[chosen]).repeat_interleave(LEVELS, 0).to(device)
-        noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch // LEVELS).to(device)
+        clean = (pool.latents[chosen].float() * scale).to(device, memory_format=torch.channels_last)
+        weight = (1 + SUBJECT_WEIGHT * pool.inside[chosen]).to(device)
+        noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
         noisy = scheduler.add_noise(clean, noise, timesteps)
         with half_precision(device):
             v = model(noisy, timesteps, tokens)

@@ -1,6 +1,6 @@
 """Distills the starter into the fast model: four steps, no guidance, kept as a low-rank change of its UNet.
 
-Each fast step is taught to land where five guided steps of the starter land: progressive distillation in one
+Each fast step is taught to land where three guided steps of the starter land: progressive distillation in one
 go (Salimans and Ho, 2022, arXiv:2202.00512), guidance folded in (Meng et al., 2023, arXiv:2210.03142).
 """
 
@@ -24,7 +24,7 @@ from training.tokenizer import build_tokenizer
 from training.trajectories import FAST_STEPS, level, load_trajectories, timesteps_of
 from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
 
-RANK: Final = 32
+RANK: Final = 20
 BATCH: Final = 64
 LEARNING_RATE: Final = 1e-3
 SAVE_EVERY: Final = 50
@@ -44,13 +44,13 @@ class LowRank(nn.Module):
         return weight + (self.up @ self.down).view_as(weight)
 
 
-def add_low_rank(unet: UNet2DConditionModel) -> dict[str, LowRank]:
+def add_low_rank(unet: UNet2DConditionModel, rank: int = RANK) -> dict[str, LowRank]:
     """Freeze the network and give every matrix and convolution a low-rank change, by the module's name."""
     unet.requires_grad_(False)
     added = {}
     for name, module in list(unet.named_modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d) and min(module.weight.flatten(1).shape) > RANK:
-            added[name] = LowRank(module.weight, RANK)
+        if isinstance(module, nn.Linear | nn.Conv2d) and min(module.weight.flatten(1).shape) > rank:
+            added[name] = LowRank(module.weight, rank)
             parametrize.register_parametrization(module, "weight", added[name])
     return added
 
@@ -61,9 +61,20 @@ def adapter(unet: UNet2DConditionModel, added: dict[str, LowRank]) -> dict[str, 
     for name, change in added.items():
         weight = unet.get_submodule(name).weight
         ones = (1,) * (weight.ndim - 2)
-        tensors[f"unet.{name}.lora_A.weight"] = change.down.detach().reshape(RANK, *weight.shape[1:])
-        tensors[f"unet.{name}.lora_B.weight"] = change.up.detach().reshape(-1, RANK, *ones)
+        tensors[f"unet.{name}.lora_A.weight"] = change.down.detach().unflatten(1, weight.shape[1:])
+        tensors[f"unet.{name}.lora_B.weight"] = change.up.detach().reshape(*change.up.shape, *ones)
     return tensors
+
+
+def load_adapter(work: Path) -> dict[str, torch.Tensor]:
+    """The change as trained so far, averaged; see `adapter`."""
+    state = load_checkpoint(work / "fast.pt")
+    if state is None:
+        raise SystemExit(f"No fast model in {work}: run `python -m training.distill --work {work}` first.")
+    denoiser, _ = load_denoiser(work, build_tokenizer(work))
+    added = add_low_rank(denoiser.unet)
+    nn.ModuleList(added.values()).load_state_dict(state["average"])
+    return adapter(denoiser.unet, added)
 
 
 def train(work: Path, steps: int) -> None:

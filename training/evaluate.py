@@ -18,11 +18,10 @@ from tqdm import tqdm
 
 from limner.engine.local import LocalEngine
 from limner.engine.messages import Finished, ImageRequest
-from limner.models.catalog import LocalModel, open_model
+from limner.models.catalog import STARTER, LocalModel, open_model
 from limner.params import resolve, submission
 from training.classifier import Seen, any_scene, judge, kernel_distance, train_classifier
 from training.draw import draw
-from training.export import STARTER
 from training.pictures import to_model
 from training.scenes import (
     STYLES,
@@ -171,22 +170,22 @@ async def seconds_alone(model: LocalModel, pictures: int = 7) -> float:
     return statistics.median(times[2:])
 
 
-def evaluate(work: Path, folder: Path, count: int, pairs: int, steps: int, guidance: float) -> None:
+def evaluate(work: Path, model: LocalModel, count: int, pairs: int, steps: int, guidance: float) -> None:
     """Print what the judge sees in made pictures, beside what it sees in drawn ones."""
     classifier = train_classifier(work)
     asked, sheets = ask_plainly(count), work / "sheets"
-    made, once, again = make(folder, asked, steps, guidance), drawn(asked, 2), drawn(asked, 3)
+    made, once, again = make(model.folder, asked, steps, guidance), drawn(asked, 2), drawn(asked, 3)
     (seen, features), (own, first), (_, second) = (judge(classifier, part) for part in (made, once, again))
-    other, _ = judge(classifier, make(folder, ask_otherwise(asked), steps, guidance))
+    other, _ = judge(classifier, make(model.folder, ask_otherwise(asked), steps, guidance))
     print(f"{count} held-out prompts, {steps} steps, guidance {guidance:g}")
     print_scores(seen, own, asked, other)
     two = ask_for_pairs(pairs)
-    together = make(folder, two, steps, guidance)
+    together = make(model.folder, two, steps, guidance)
     shares = [share_of_pairs(judge(classifier, part)[0], two) for part in (together, drawn(two, 4))]
     print(f"both subjects in their colours, {pairs} held-out pairs: {shares[0]:.1%} (drawn: {shares[1]:.1%})")
     far, near = kernel_distance(features, first), kernel_distance(second, first)
     print(f"KID of made to drawn pictures: {far:.4f}; of drawn to drawn: {near:.4f}")
-    seconds = asyncio.run(seconds_alone(open_model(str(folder))))
+    seconds = asyncio.run(seconds_alone(model))
     print(f"one picture alone in the engine: {seconds:.2f} s")
     for saw, one in zip(seen, asked, strict=True):
         if saw.subjects[0] != Subject(one.scene.subjects[0].name, one.scene.subjects[0].color):
@@ -197,7 +196,7 @@ def evaluate(work: Path, folder: Path, count: int, pairs: int, steps: int, guida
     print(f"Sheets: {sheets}")
 
 
-def write_style_sheets(work: Path, folder: Path, steps: int, guidance: float) -> None:
+def write_style_sheets(work: Path, model: LocalModel, steps: int, guidance: float) -> None:
     """8x8 pictures of each style: every subject in turn, colours and settings by chance."""
     rng = random.Random(5)
     for style in (None, *STYLES):
@@ -208,13 +207,13 @@ def write_style_sheets(work: Path, folder: Path, steps: int, guidance: float) ->
         ]
         asked = [Asked(plain_caption(scene), scene) for scene in scenes]
         name = f"style-{style or 'plain'}.png".replace(" ", "-")
-        write_sheet(make(folder, asked, steps, guidance), [], work / "sheets" / name, columns=8)
+        write_sheet(make(model.folder, asked, steps, guidance), [], work / "sheets" / name, columns=8)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--folder", type=Path, default=STARTER, help="the model to judge (%(default)s)")
+    parser.add_argument("--model", default=STARTER, help="the model to judge, as for limner serve (%(default)s)")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--steps", type=int, help="default: the model's own")
@@ -223,13 +222,14 @@ def main() -> None:
         "--styles", action="store_true", help="write a sheet of each style, and judge nothing"
     )
     args = parser.parse_args()
-    info = open_model(str(args.folder)).info
+    model = open_model(args.model)
+    info = model.info
     steps = args.steps or info.num_inference_steps
     guidance = info.guidance_scale if args.guidance is None else args.guidance
     if args.styles:
-        write_style_sheets(args.work, args.folder, steps, guidance)
+        write_style_sheets(args.work, model, steps, guidance)
     else:
-        evaluate(args.work, args.folder, args.count, args.pairs, steps, guidance)
+        evaluate(args.work, model, args.count, args.pairs, steps, guidance)
 
 
 if __name__ == "__main__":

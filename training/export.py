@@ -15,8 +15,10 @@ import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
+from limner.models.adapted import ADAPTER
 from training.autoencoder import load_autoencoder
-from training.denoiser import build_scheduler, load_denoiser
+from training.denoiser import GUIDANCE_SCALE, build_scheduler, load_denoiser
+from training.distill import load_adapter
 from training.draw import draw
 from training.pictures import to_model
 from training.scenes import (
@@ -30,10 +32,10 @@ from training.scenes import (
     sample_scene,
 )
 from training.tokenizer import build_tokenizer
+from training.trajectories import FAST_STEPS
 from training.work import PICTURE_PX, add_work_flag
 
 STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
-GUIDANCE_SCALE = 4.0
 DESCRIPTION = (
     f"Draws one to three simple things ({', '.join(TRAINED)}) in {len(COLORS)} colours and {len(SETTINGS)} "
     f"settings, plain or as {', '.join(STYLES)}, and nothing else."
@@ -133,6 +135,16 @@ def export(work: Path, folder: Path) -> None:
             file.replace(target)
 
 
+def export_fast(work: Path, folder: Path) -> None:
+    """Write the fast model: the change of the starter's UNet in half precision, and its own `limner.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    halves = {name: tensor.half().contiguous() for name, tensor in load_adapter(work).items()}
+    save_file(halves, folder / ADAPTER, metadata={"format": "pt"})
+    card = json.loads((STARTER / "limner.json").read_text()) | {"base": "starter"}
+    card["defaults"] |= {"num_inference_steps": FAST_STEPS, "guidance_scale": 1.0}
+    (folder / "limner.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
 def _drop_derived(config: Path) -> None:
     """Leave out what diffusers derives and saves, and then warns of when it reads it."""
     settings = json.loads(config.read_text())
@@ -144,8 +156,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
     parser.add_argument("--folder", type=Path, default=STARTER, help="where to (%(default)s)")
+    parser.add_argument("--fast", action="store_true", help="the fast model instead, beside the starter")
     args = parser.parse_args()
-    export(args.work, args.folder)
+    if args.fast:
+        export_fast(args.work, args.folder.with_name("starter-fast"))
+    else:
+        export(args.work, args.folder)
 
 
 if __name__ == "__main__":

@@ -13,4 +13,8 @@ export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what 
 "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-200000}"
 "$python" -m training.autoencoder --work "$work" --last-stage --steps "${LAST_STAGE_STEPS:-600}"
 "$python" -m training.export --work "$work"
+"$python" -m training.trajectories --work "$work" --shards "${TRAJECTORY_SHARDS:-24}"
+"$python" -m training.distill --work "$work" --steps "${DISTILL_STEPS:-800}"
+"$python" -m training.export --work "$work" --fast
 "$python" -m training.evaluate --work "$work"
+"$python" -m training.evaluate --work "$work" --model starter-fast

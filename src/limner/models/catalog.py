@@ -10,12 +10,13 @@ from typing import Any
 
 from limner.diffusion.config import FlowConfig, NoiseConfig, read_config
 from limner.errors import ModelUnusable
+from limner.models.adapted import ADAPTER, whole
 from limner.models.folder import Source, read_json
 from limner.models.hub import download
 from limner.models.weights import check_weights
 from limner.params import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, ModelInfo, Sampler, Voice
 
-STARTER = "starter"
+STARTER, STARTER_FAST = SHIPPED = ("starter", "starter-fast")
 FAMILY = "stable-diffusion"
 PIPELINES = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 WEIGHTED = {
@@ -24,7 +25,7 @@ WEIGHTED = {
     "text_encoder": ("CLIPTextModel",),
 }
 SOURCE = Source(
-    STARTER, "model_index.json", "stabilityai/sd-turbo", re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+"), download
+    SHIPPED, "model_index.json", "stabilityai/sd-turbo", re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+"), download
 )
 _SAMPLER_OF = {
     "DDIMScheduler": Sampler.DDIM,
@@ -43,12 +44,13 @@ class LocalModel:
     folder: Path
 
 
-def open_models(references: Sequence[str]) -> tuple[LocalModel, ...]:
+def open_models(references: Sequence[str], cache_dir: Path | None = None) -> tuple[LocalModel, ...]:
     """Find, download where needed, and check every model; the first is the default.
 
-    Raises `ModelUnusable` with one line that says what is wrong and what to do.
+    `cache_dir`: where what is made of them is kept; None is the user's own. Raises `ModelUnusable` with one
+    line that says what is wrong and what to do.
     """
-    models = tuple(open_model(reference, default=i == 0) for i, reference in enumerate(references))
+    models = tuple(open_model(reference, i == 0, cache_dir) for i, reference in enumerate(references))
     names = [model.info.name for model in models]
     for name in names:
         if names.count(name) > 1:
@@ -56,12 +58,21 @@ def open_models(references: Sequence[str]) -> tuple[LocalModel, ...]:
     return models
 
 
-def open_model(reference: str, default: bool = True) -> LocalModel:
+def open_model(reference: str, default: bool = True, cache_dir: Path | None = None) -> LocalModel:
     """Raises `ModelUnusable`."""
     folder = SOURCE.locate(reference)
+    if (folder / ADAPTER).is_file():
+        folder = _adapted(folder, cache_dir)
     check(folder)
-    name = STARTER if reference == STARTER else folder_name(reference)
-    return LocalModel(describe(folder, name, default), folder)
+    return LocalModel(describe(folder, folder_name(reference), default), folder)
+
+
+def _adapted(folder: Path, cache_dir: Path | None) -> Path:
+    """A model that is kept as a change of the one that its `limner.json` names."""
+    base = read_json(folder / "limner.json").get("base")
+    if not isinstance(base, str):
+        raise ModelUnusable(f"{folder / 'limner.json'} does not say of which model it is a change; add base")
+    return whole(folder, SOURCE.locate(base), cache_dir)
 
 
 def folder_name(reference: str) -> str:

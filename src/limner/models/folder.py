@@ -15,13 +15,13 @@ from limner.errors import ModelUnusable
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a kind of model comes from: the one that is `shipped`, folders, and the hub.
+    """Where a kind of model comes from: those that are `shipped`, folders, and the hub.
 
     `holds` is the file that a folder is known by, `example` a hub id, for messages. `hub_id` is the form of
     ids that are tried at the hub, `download` fetches one.
     """
 
-    shipped: str
+    shipped: tuple[str, ...]
     holds: str
     example: str
     hub_id: re.Pattern[str]
@@ -29,12 +29,10 @@ class Source:
 
     def locate(self, reference: str) -> Path:
         """Raises `ModelUnusable` with one line that says what is wrong and what to do."""
-        if reference == self.shipped:
-            folder = Path(limner.__file__).parent / "weights" / self.shipped
+        if reference in self.shipped:
+            folder = Path(limner.__file__).parent / "weights" / reference
             if not folder.is_dir():
-                raise ModelUnusable(
-                    f"{self.shipped} is not installed ({folder} is missing); reinstall limner"
-                )
+                raise ModelUnusable(f"{reference} is not installed ({folder} is missing); reinstall limner")
             return folder
         folder = Path(reference).expanduser()
         if folder.is_dir():
@@ -43,7 +41,7 @@ class Source:
             raise ModelUnusable(f"{reference} is a file; give the folder that holds {self.holds}")
         if self.hub_id.fullmatch(reference):
             return self.download(reference)
-        wanted = f"{self.shipped}, a folder that holds {self.holds}, or a hub id such as {self.example}"
+        wanted = f"{', '.join(self.shipped)}, a folder that holds {self.holds}, or a hub id such as {self.example}"
         raise ModelUnusable(f"no folder {reference}; give {wanted}")
 
 

@@ -50,4 +50,4 @@ def _download(hub_id: str) -> Path:
 
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")  # some are old enough to have no owner
-SOURCE: Final = Source(WRITER, "config.json", "gpt2", _HUB_ID, _download)
+SOURCE: Final = Source((WRITER,), "config.json", "gpt2", _HUB_ID, _download)

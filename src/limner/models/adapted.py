@@ -1,0 +1,64 @@
+"""A model that is a low-rank change (LoRA) of another's denoising network, made into a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+from safetensors.numpy import load_file, save_file
+
+from limner.errors import ModelUnusable
+from limner.models.kept import Kept
+from limner.models.weights import check_weights
+
+ADAPTER = "pytorch_lora_weights.safetensors"
+DOWN, UP = ".lora_A.weight", ".lora_B.weight"
+
+
+def whole(folder: Path, base: Path, cache_dir: Path | None = None) -> Path:
+    """A diffusers folder like `base`, changed as `folder` says, put together once and kept.
+
+    `cache_dir` None: the user's own. Raises `ModelUnusable` where the change does not fit.
+    """
+    check_weights(folder)
+    files = [*folder.glob("*.json"), folder / ADAPTER, *(f for f in base.rglob("*") if f.is_file())]
+    kept = _kept(cache_dir or user_cache_path("limner", appauthor=False))
+    # in a folder of the model's name, which is what people are told of it
+    return kept.folder(files, lambda made: _put_together(folder, base, made / folder.name)) / folder.name
+
+
+@cache
+def _kept(cache_dir: Path) -> Kept:
+    """Lives as long as the process, as a folder in its temporary place must."""
+    return Kept(cache_dir / "models")
+
+
+def _put_together(folder: Path, base: Path, made: Path) -> None:
+    shutil.copytree(base, made)
+    for file in folder.glob("*.json"):
+        shutil.copyfile(file, made / file.name)
+    (weights,) = (made / "unet").glob("*.safetensors")
+    save_file(_changed(load_file(weights), load_file(folder / ADAPTER), folder), weights, {"format": "pt"})
+
+
+def _changed(
+    weights: dict[str, NDArray[np.floating]], change: dict[str, NDArray[np.floating]], folder: Path
+) -> dict[str, NDArray[np.floating]]:
+    """The weights with the product of two thin matrices added to each that the change names."""
+    weights = dict(weights)
+    for key in change:
+        if not key.endswith(DOWN):
+            continue
+        name = f"{key.removeprefix('unet.').removesuffix(DOWN)}.weight"
+        down = change[key].astype(np.float32)
+        up = change[key.removesuffix(DOWN) + UP].astype(np.float32)
+        weight = weights.get(name)
+        if weight is None or weight.size != up.shape[0] * down[0].size:
+            raise ModelUnusable(f"{folder / ADAPTER} does not fit its base model: {name}")
+        added = up.reshape(len(up), -1) @ down.reshape(len(down), -1)
+        weights[name] = (weight + added.reshape(weight.shape)).astype(weight.dtype)
+    return weights
