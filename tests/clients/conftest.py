@@ -11,11 +11,6 @@ from tests.serving import Api, serving
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     async with serving(tmp_path_factory.mktemp("data"), EngineDouble(step_s=0.01)) as running:
         yield running

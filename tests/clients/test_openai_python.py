@@ -24,7 +24,7 @@ def packages() -> Path:
 
 
 @pytest.fixture(scope="module")
-async def said(api: Api, packages: Path) -> dict[str, Any]:
+async def said(api: Api, packages: Path) -> Any:
     """One run of the script for all tests: importing the SDK is the slow part."""
     return await python_says(packages, "openai_sdk.py", api.url, *SCENES)
 
