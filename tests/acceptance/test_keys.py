@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.running import RunningServer, limner, refused_in_one_line
 
@@ -43,19 +42,9 @@ def test_an_address_that_others_reach_needs_keys_or_visitors(tmp_path: Path) -> 
     refused_in_one_line(limner(*command), "limner keys create", "--anonymous")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--allow-origin", "art.example.org"], "--allow-origin"),
-        (["--allow-host", "http://art.example.org"], "--allow-host"),
-        (["--visitor-quota", "0"], "--visitor-quota"),
-    ],
-)
-def test_a_reach_that_cannot_work_is_refused_in_one_line(
-    tmp_path: Path, arguments: list[str], says: str
-) -> None:
-    ended = limner("serve", "--port", "0", "--data-dir", str(tmp_path), *arguments)
-    refused_in_one_line(ended, says)
+def test_a_reach_that_cannot_work_is_refused_in_one_line(tmp_path: Path) -> None:
+    page = ("--allow-origin", "art.example.org")
+    refused_in_one_line(limner("serve", "--port", "0", "--data-dir", str(tmp_path), *page), page[0])
 
 
 def test_a_key_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:

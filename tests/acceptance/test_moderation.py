@@ -29,7 +29,6 @@ def test_serve_moderates_as_its_flags_say(tmp_path: Path) -> None:
 
 def test_serve_refuses_settings_that_cannot_work_in_one_line(tmp_path: Path) -> None:
     for flags, told in (
-        (["--moderation-url", "http://127.0.0.1/"], "--moderation"),
         (["--moderation", "on", "--safety-checker", str(tmp_path)], "config.json"),
         (["--sign-cert", str(tmp_path / "chain.pem")], "--sign-key"),
     ):

@@ -11,7 +11,6 @@ import pytest
 from limner.api.reach import Reach
 from tests.asking import key
 from tests.clients.environment import python_packages, python_says
-from tests.running import RunningServer
 from tests.serving import Api, serving
 
 # The first run fetches the packages.
@@ -121,10 +120,9 @@ async def test_webuiapi_gives_a_key_as_the_password(client: Path, tmp_path: Path
         assert "key" in refused["detail"]
 
 
-async def test_webuiapi_gets_a_picture_from_the_real_server(client: Path, tmp_path: Path) -> None:
+async def test_webuiapi_gets_a_picture_from_the_real_server(client: Path, painting: str) -> None:
     asked = {"prompt": "a red house at night", "seed": 7, "width": 512, "height": 512}
-    with RunningServer(tmp_path / "data") as server:
-        (found,) = await does(client, int(server.url.rpartition(":")[2]), ("painted", asked))
+    (found,) = await does(client, int(painting.rpartition(":")[2]), ("painted", asked))
     assert found["formats"] == ["PNG"]
     assert found["sizes"] == [[found["info"]["width"], found["info"]["height"]]]
     assert found["texts"] == found["info"]["infotexts"]
