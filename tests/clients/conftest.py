@@ -17,7 +17,7 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def painting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the real server: loading its models is the slow part."""
     with RunningServer(tmp_path_factory.mktemp("painting") / "data") as server:
