@@ -15,7 +15,7 @@ os.environ.setdefault("LIMNER_CACHE_DIR", str(Path(tempfile.gettempdir()) / "lim
 SKIPS_FAIL = os.environ.get("CI") == "true"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 

@@ -1,4 +1,4 @@
-"""The real server as a process: started, signalled, started again on the same data."""
+"""The real program as a process: a command, or a server that is started, signalled, started again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ from typing import Self
 import httpx
 
 START_S = 90.0
+
+
+def limner(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "limner", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def refused_in_one_line(ended: subprocess.CompletedProcess[str], *says: str) -> None:
+    """What was asked for cannot work, and one line says why, with all of `says` in it."""
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert all(word in ended.stderr for word in says), ended.stderr
 
 
 class RunningServer:

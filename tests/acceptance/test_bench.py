@@ -12,7 +12,7 @@ import pytest
 
 from limner.models.torch_networks import has_bfloat16
 from tests import tiny
-from tests.acceptance.test_serve import limner
+from tests.running import limner
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
 

@@ -49,18 +49,18 @@ def javascript_packages() -> Path:
     return _kept("javascript", pins, "", install)
 
 
-async def python_says(packages: Path, script: str, *arguments: str) -> dict[str, Any]:
+async def python_says(packages: Path, script: str, *arguments: str) -> Any:
     """What a script prints that sees these packages and the standard library, and nothing else."""
     return await _says({"PYTHONPATH": str(packages)}, sys.executable, "-S", str(SCRIPTS / script), *arguments)
 
 
-async def javascript_says(packages: Path, script: str, *arguments: str) -> dict[str, Any]:
+async def javascript_says(packages: Path, script: str, *arguments: str) -> Any:
     # A module finds its packages from where it lies.
     place = shutil.copy(SCRIPTS / script, packages)
     return await _says({}, str(shutil.which("node", path=_PROGRAMS)), str(place), *arguments)
 
 
-async def _says(environment: dict[str, str], *command: str) -> dict[str, Any]:
+async def _says(environment: dict[str, str], *command: str) -> Any:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
     running = await asyncio.create_subprocess_exec(
         *command,
@@ -76,8 +76,7 @@ async def _says(environment: dict[str, str], *command: str) -> dict[str, Any]:
             running.kill()
             await running.wait()
     assert running.returncode == 0, complaints.decode()[-4000:]
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])  # some print advertisements before
-    return found
+    return json.loads(said.splitlines()[-1])  # some print advertisements before
 
 
 def _kept(name: str, pins: list[Path], platform: str, install: Callable[[Path], None]) -> Path:

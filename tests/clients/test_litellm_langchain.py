@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-async def said(api: Api) -> dict[str, Any]:
+async def said(api: Api) -> Any:
     return await python_says(python_packages("others"), "others.py", api.url, "litellm", "langchain")
 
 

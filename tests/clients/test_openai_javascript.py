@@ -17,7 +17,7 @@ SCENES = ("generate", "defaults", "models", "stream", "errors", "impatient")
 
 
 @pytest.fixture(scope="module")
-async def said(api: Api) -> dict[str, Any]:
+async def said(api: Api) -> Any:
     return await javascript_says(javascript_packages(), "openai_sdk.mjs", api.url, *SCENES)
 
 

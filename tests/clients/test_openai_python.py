@@ -9,7 +9,6 @@ import pytest
 
 from tests.clients.environment import python_packages, python_says
 from tests.clients.reading import check_stream, jobs_for, shape
-from tests.running import RunningServer
 from tests.serving import Api
 
 # The first run fetches the packages.
@@ -24,7 +23,7 @@ def packages() -> Path:
 
 
 @pytest.fixture(scope="module")
-async def said(api: Api, packages: Path) -> dict[str, Any]:
+async def said(api: Api, packages: Path) -> Any:
     """One run of the script for all tests: importing the SDK is the slow part."""
     return await python_says(packages, "openai_sdk.py", api.url, *SCENES)
 
@@ -80,9 +79,8 @@ async def test_many_at_once_get_what_they_asked_for(said: dict[str, Any]) -> Non
     assert said["crowd"] == [2] * 8
 
 
-async def test_the_real_server_paints_for_it(tmp_path: Path, packages: Path) -> None:
-    with RunningServer(tmp_path / "data") as server:
-        said = (await python_says(packages, "openai_sdk.py", server.url, "starter"))["starter"]
+async def test_the_real_server_paints_for_it(painting: str, packages: Path) -> None:
+    said = (await python_says(packages, "openai_sdk.py", painting, "starter"))["starter"]
     events = said["streamed"]
     check_stream(events, len(events) - 1, (256, 256))
     assert len(events) > 1, "a hundred steps leave time for a partial image"

@@ -2,56 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients import webuiapi_environment
-from tests.running import RunningServer
+from limner.api.reach import Reach
+from tests.asking import key
+from tests.clients.environment import python_packages, python_says
 from tests.serving import Api, serving
 
-CALLS = Path(__file__).parent / "webuiapi_calls.py"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+# The first run fetches the packages.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def client() -> Path:
-    return webuiapi_environment.python()
+    return python_packages("webuiapi")
 
 
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-async def does(client: Path, api: Api, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+async def does(client: Path, port: int, *calls: tuple[str, dict[str, Any]]) -> Any:
     """What the client got for each call."""
-    command = [str(client), str(CALLS), str(api.port), json.dumps(calls)]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, err.decode()
-    found: list[Any] = json.loads(out)
-    return found
+    return await python_says(client, "webuiapi_calls.py", str(port), json.dumps(calls))
 
 
-@pytest.mark.anyio
 async def test_webuiapi_gets_its_pictures_with_what_they_are_made_from(client: Path, api: Api) -> None:
     asked = {"prompt": "a red house", "negative_prompt": "fog", "seed": 7, "width": 128, "height": 128}
     one, several = await does(
         client,
-        api,
+        api.port,
         ("painted", asked | {"cfg_scale": 5.5}),
         (
             "painted",
@@ -75,9 +55,8 @@ async def test_webuiapi_gets_its_pictures_with_what_they_are_made_from(client: P
     assert (several["parameters"]["batch_size"], several["parameters"]["n_iter"]) == (2, 2)
 
 
-@pytest.mark.anyio
 async def test_webuiapi_reads_every_list(client: Path, api: Api) -> None:
-    (found,) = await does(client, api, ("everything", {}))
+    (found,) = await does(client, api.port, ("everything", {}))
     assert found["get_options"]["sd_model_checkpoint"] == "double"
     assert [model["title"] for model in found["get_sd_models"]] == ["double"]
     assert {"Euler a", "DPM++ 2M", "DDIM"} <= {sampler["name"] for sampler in found["get_samplers"]}
@@ -88,9 +67,10 @@ async def test_webuiapi_reads_every_list(client: Path, api: Api) -> None:
     assert found["get_loras"] == found["get_sd_vae"] == found["get_latent_upscale_modes"] == []
 
 
-@pytest.mark.anyio
 async def test_webuiapi_interrupts_its_own_call_and_sees_how_far_it_was(client: Path, api: Api) -> None:
-    (found,) = await does(client, api, ("interrupted", {"prompt": "a slow house", "steps": 150, "n_iter": 2}))
+    (found,) = await does(
+        client, api.port, ("interrupted", {"prompt": "a slow house", "steps": 150, "n_iter": 2})
+    )
     assert found["answer"] == {}
     assert 0 < found["seen"]["progress"] < 1
     assert found["seen"]["state"]["job_count"] == 2
@@ -98,21 +78,19 @@ async def test_webuiapi_interrupts_its_own_call_and_sees_how_far_it_was(client: 
     assert found["after"]["progress"] == found["after"]["state"]["job_count"] == 0
 
 
-@pytest.mark.anyio
 async def test_webuiapi_reads_the_parameters_back_out_of_a_picture(client: Path, api: Api) -> None:
     (found,) = await does(
-        client, api, ("read_back", {"prompt": "a röd house", "seed": 3, "negative_prompt": "fog"})
+        client, api.port, ("read_back", {"prompt": "a röd house", "seed": 3, "negative_prompt": "fog"})
     )
     assert found["info"].startswith("a röd house\nNegative prompt: fog\nSteps: 8")
     assert found["parameters"]["Prompt"] == "a röd house"
     assert (found["parameters"]["Seed"], found["parameters"]["Size-1"]) == ("3", "512")
 
 
-@pytest.mark.anyio
 async def test_webuiapi_is_told_what_cannot_be_painted_as_asked(client: Path, api: Api) -> None:
     larger, picture, model = await does(
         client,
-        api,
+        api.port,
         ("refused", {"call": "txt2img", "prompt": "a red house", "enable_hr": True}),
         ("from_picture", {}),
         (
@@ -126,16 +104,25 @@ async def test_webuiapi_is_told_what_cannot_be_painted_as_asked(client: Path, ap
     assert "double" in model["detail"]
 
 
-def test_webuiapi_gets_a_picture_from_the_real_server(client: Path, tmp_path: Path) -> None:
-    with RunningServer(tmp_path / "data") as server:
-        port = server.url.rpartition(":")[2]
-        asked = {"prompt": "a red house at night", "seed": 7, "width": 512, "height": 512}
-        calls = json.dumps([("painted", asked)])
-        ran = subprocess.run(
-            [client, CALLS, port, calls], capture_output=True, text=True, timeout=90, check=False
+async def test_webuiapi_gives_a_key_as_the_password(client: Path, tmp_path: Path) -> None:
+    async with serving(tmp_path, reach=Reach(loopback=False)) as api:  # nobody is the operator there
+        secret = key(api, "ann")["Authorization"].removeprefix("Bearer ")
+        right, wrong, none = await does(
+            client,
+            api.port,
+            ("with_password", {"password": secret}),
+            ("with_password", {"password": "limner_wrong"}),
+            ("with_password", {"password": "none of ours"}),
         )
-    assert ran.returncode == 0, ran.stderr
-    (found,) = json.loads(ran.stdout)
+    assert right["status"] == 200
+    for refused in (wrong, none):
+        assert (refused["status"], refused["error"]) == (401, "key_needed")
+        assert "key" in refused["detail"]
+
+
+async def test_webuiapi_gets_a_picture_from_the_real_server(client: Path, painting: str) -> None:
+    asked = {"prompt": "a red house at night", "seed": 7, "width": 512, "height": 512}
+    (found,) = await does(client, int(painting.rpartition(":")[2]), ("painted", asked))
     assert found["formats"] == ["PNG"]
     assert found["sizes"] == [[found["info"]["width"], found["info"]["height"]]]
     assert found["texts"] == found["info"]["infotexts"]

@@ -1,8 +1,8 @@
-"""Shared by tests that run a tiny true model in this process."""
+"""Shared by tests of the API, and by those that run a tiny true model in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import torch
@@ -10,6 +10,14 @@ import torch
 from limner.models.catalog import LocalModel, open_model
 from limner.models.stable_diffusion import StableDiffusion
 from tests import tiny
+from tests.serving import Api, serving
+
+
+@pytest.fixture(scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One server for all tests of a module that need nothing special of it."""
+    async with serving(tmp_path_factory.mktemp("data")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,6 @@ BATCH = "/api/generations/batch"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """One server for the tests that need nothing special of it."""
     async with serving(tmp_path_factory.mktemp("data"), max_queued=200) as running:

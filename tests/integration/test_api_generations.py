@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,18 +14,6 @@ from limner.prompting.messages import WriterHealth
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """One server for the tests that need nothing special of it."""
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 async def test_a_submission_is_accepted_with_everything_resolved(api: Api) -> None:

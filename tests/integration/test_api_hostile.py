@@ -50,11 +50,6 @@ PATHS = ("/api/generations", "/v1/images/generations", "/sdapi/v1/txt2img")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     async with serving(tmp_path_factory.mktemp("data"), EngineDouble(step_s=0.0)) as running:
         yield running

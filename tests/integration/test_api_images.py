@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import AsyncIterator
+import time
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from limner.engine.double import cloud
+from limner.service import picture
 from limner.service.inspection import inspect
+from limner.service.pictures import CONVERTED_AT_ONCE
 from limner.service.provenance import authority_in
-from tests.serving import Api, serving
+from tests.serving import Api
 
 pytestmark = pytest.mark.anyio
 
 USER_COMMENT = 0x9286
 EXIF_IFD = 0x8769
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """One server for all tests here; none of them needs it empty."""
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def opened(data: bytes) -> PIL.Image.Image:
@@ -145,3 +137,28 @@ async def test_urls_carry_the_name_and_scheme_the_caller_used(api: Api) -> None:
     )
     assert answer.json()["images"][0]["url"].startswith("https://localhost:8443/api/images/")
     assert answer.headers["location"].startswith("https://localhost:8443/api/generations/")
+
+
+async def test_converting_for_many_leaves_room_for_everything_else(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converting = most = 0
+    convert = picture.convert
+
+    def slow(*asked: Any) -> bytes:
+        nonlocal converting, most
+        converting += 1
+        most = max(most, converting)
+        time.sleep(0.1)
+        converting -= 1
+        return convert(*asked)
+
+    monkeypatch.setattr(picture, "convert", slow)
+    url = (await api.painted())["images"][0]["url"]
+    many = asyncio.gather(*(api.client.get(url, params={"format": "webp", "quality": q}) for q in range(50)))
+    while not converting:
+        await asyncio.sleep(0.01)
+    assert (await api.client.get(url)).status_code == 200
+    assert not many.done()
+    assert {answer.status_code for answer in await many} == {200}
+    assert most == CONVERTED_AT_ONCE

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from httpx_sse import aconnect_sse
@@ -261,6 +262,49 @@ async def test_a_hook_sees_what_is_written_before_anybody_else_does(tmp_path: Pa
         events = await streamed(api, "a red")
         assert [kind for kind, _ in events] == ["token"] * 4 + ["done"]
         assert judge.asked[-1]["prompt"] == "a red house and a forbidden tree"
+
+
+async def by_other_protocols(api: Api, prompt: str) -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+    """What `/v1` answers, and with a stream, and what `/sdapi` answers."""
+    body = {"prompt": prompt}
+    return (
+        await api.client.post("/v1/images/generations", json=body),
+        await api.client.post("/v1/images/generations", json=body | {"stream": True}),
+        await api.client.post("/sdapi/v1/txt2img", json=body),
+    )
+
+
+def last_event(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200
+    name, data = answer.text.strip().split("\n\n")[-1].split("\n")
+    assert name == "event: error"
+    found: dict[str, Any] = json.loads(data.removeprefix("data: "))
+    return found
+
+
+@pytest.mark.parametrize("prompt", ["hentai", "an unsafe house"])
+async def test_clients_of_other_protocols_are_refused_as_they_know_it(tmp_path: Path, prompt: str) -> None:
+    async with serving(tmp_path, moderation=partial(on, checker=True)) as api:
+        openai, stream, automatic = await by_other_protocols(api, prompt)
+    error = openai.json()["error"]
+    assert (openai.status_code, error["type"]) == (400, "image_generation_user_error")
+    assert (error["code"], error["param"]) == ("moderation_blocked", None)
+    assert (stream.json() if stream.status_code == 400 else last_event(stream)) == openai.json()
+    assert (automatic.status_code, automatic.json()["error"]) == (422, "refused")
+
+
+async def test_clients_of_other_protocols_may_ask_again_for_what_could_not_be_checked(
+    tmp_path: Path, judge: Judge
+) -> None:
+    judge.answers, judge.answers_on = broken, ("picture",)
+    async with serving(tmp_path, moderation=partial(strict, url=judge.url)) as api:
+        openai, stream, automatic = await by_other_protocols(api, "a red house")
+    for answer in (openai, automatic):
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+    assert openai.json()["error"]["type"] == "server_error"
+    assert last_event(stream) == openai.json()
+    assert "could not be checked" in automatic.json()["detail"]
 
 
 async def broken() -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from limner.api import access
 from limner.api.app import routes
 from limner.store.keys import Scope
 from tests.asking import from_elsewhere, key
-from tests.serving import Api, serving
+from tests.serving import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -70,17 +70,6 @@ def _smallest(part: dict[str, Any], schema: dict[str, Any]) -> Any:
 
 CALLS = list(calls())
 CLOSED = [call for call in CALLS if (call.method, call.path) not in OPEN]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def test_what_is_open_is_there() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from itsdangerous import TimestampSigner
 from limner.api import site
 from limner.service import people
 from limner.service.people import Allowance
+from limner.store.job import OPERATOR
 from limner.store.keys import Scope
+from limner.store.store import Store
 from tests.asking import from_elsewhere, key
 from tests.serving import Api, serving
 
@@ -22,18 +25,6 @@ pytestmark = pytest.mark.anyio
 
 PICTURE = {"prompt": "a red house", "num_inference_steps": 5}
 PICTURE_COST = 128 * 128 / 1e6 * 5 * 2  # guidance is on
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """A server of its operator's, on loopback."""
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -143,6 +134,19 @@ async def test_a_page_enters_a_key_and_leaves(api: Api, monkeypatch: pytest.Monk
         await browser.post("/api/session", json={"key": secret})
         api.store.keys.revoke("of a page")
         assert (await browser.get("/api/generations")).status_code == 401
+
+
+async def test_the_id_of_a_key_opens_nothing_while_its_page_is_open(api: Api) -> None:
+    secret = key(api, "watched")["Authorization"].removeprefix("Bearer ")
+    (key_id,) = (found.id for found in api.store.keys.all() if found.name == "watched")
+    async with httpx.AsyncClient(base_url=api.url, headers=from_elsewhere("203.0.113.53")) as page:
+        await page.post("/api/session", json={"key": secret})
+        assert (await page.get("/api/generations")).status_code == 200
+        stolen = await api.client.post(
+            "/api/session", json={"key": key_id}, headers=from_elsewhere("203.0.113.54")
+        )
+    assert (stolen.status_code, stolen.json()["code"]) == (401, "key_needed")
+    assert "set-cookie" not in stolen.headers
 
 
 async def test_behind_https_the_cookie_is_for_https_alone(api: Api) -> None:
@@ -281,6 +285,26 @@ async def test_a_visitor_may_have_only_so_many_waiting(open_to_all: Api) -> None
     assert answers[-1].json()["code"] == "busy"
     assert "retry-after" in answers[-1].headers
     open_to_all.engine.step_s = 0.002
+
+
+async def test_capabilities_tell_how_many_the_caller_may_have_waiting(open_to_all: Api) -> None:
+    for headers, queued in (({}, 2), (key(open_to_all, "roomy", queued=7), 7)):
+        found = (await open_to_all.client.get("/api/capabilities", headers=headers)).json()
+        assert found["limits"]["queued"] == queued
+
+
+def test_who_was_forgotten_among_very_many_may_no_more_than_a_visitor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_KNOWN_AT_MOST", 1)
+    small = Allowance(queued=2, rate=5, quota=1.0)
+    with contextlib.closing(Store(tmp_path)) as store:
+        crowd = people.People(store, Allowance(50), small)
+        first = crowd.visitor("a" * 24, "203.0.113.1")
+        crowd.visitor("b" * 24, "203.0.113.2")
+        assert crowd.terms(first.person).allowance == small
+        assert [purse.quota for purse in crowd.terms(first.person).purses] == [1.0]
+        assert crowd.terms(OPERATOR).allowance == Allowance(50)
 
 
 def api_cookie(api: Api, visitor: str) -> str:

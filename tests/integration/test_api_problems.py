@@ -10,23 +10,11 @@ import pytest
 
 from limner.api.schemas import Problem
 from limner.errors import StorageUnavailable
-from tests.serving import Api, serving
+from tests.serving import Api
 
 pytestmark = pytest.mark.anyio
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """One server for all tests here; none of them needs it empty."""
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> Problem:

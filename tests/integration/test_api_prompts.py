@@ -19,11 +19,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     full = MODEL.model_copy(update={"name": "big", "default": False, "voice": Voice.FULL})
     async with serving(tmp_path_factory.mktemp("data"), EngineDouble(info=(MODEL, full))) as running:

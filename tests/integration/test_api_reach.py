@@ -22,11 +22,6 @@ PAGE = "https://art.example.org"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     reach = Reach(hosts=["Limner.Example"], origins=[PAGE])
     async with serving(tmp_path_factory.mktemp("data"), reach=reach) as running:

@@ -19,6 +19,7 @@ from limner.engine.double import MODEL, EngineDouble
 from limner.errors import StorageUnavailable
 from limner.params import OutputFormat, Sampler, Schedule
 from limner.service import picture
+from tests.asking import from_elsewhere, key
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
@@ -32,11 +33,6 @@ FLOW = MODEL.model_copy(
         "samplers": (Sampler.FLOW_MATCH_EULER,),
     }
 )
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -322,3 +318,18 @@ async def test_hostile_values_are_refused_and_can_be_answered(api: Api, body: by
     answer = await api.client.post("/sdapi/v1/txt2img", content=body, headers=headers)
     wrong(answer, answer.status_code)
     assert answer.status_code in (400, 422), answer.text
+
+
+async def test_a_key_is_the_password_and_a_wrong_one_is_asked_for_again(api: Api) -> None:
+    def signed_in(password: str) -> dict[str, str]:
+        basic = base64.b64encode(f"anybody:{password}".encode()).decode()
+        return from_elsewhere() | {"Authorization": f"Basic {basic}"}
+
+    secret = key(api, "ann")["Authorization"].removeprefix("Bearer ")
+    body = {"prompt": "a red house"}
+    right = await api.client.post("/sdapi/v1/txt2img", json=body, headers=signed_in(secret))
+    assert right.status_code == 200, right.text
+    for password in ("limner_wrong", "none of ours", ""):
+        answer = await api.client.post("/sdapi/v1/txt2img", json=body, headers=signed_in(password))
+        assert wrong(answer, 401)["error"] == "key_needed"
+        assert 'Basic realm="Limner"' in answer.headers["www-authenticate"]

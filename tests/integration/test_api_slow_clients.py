@@ -14,14 +14,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "HEAD_S", 0.5)
+        patch.setattr(connection, "REST_S", 0.5)
         patch.setattr(connection, "UNREAD_S", 0.5)
         patch.setattr(patience, "GRACE_S", 0.5)
         async with serving(tmp_path_factory.mktemp("data")) as running:
@@ -85,6 +80,12 @@ async def test_a_body_that_does_not_come_is_not_waited_for(api: Api) -> None:
     assert b"application/problem+json" in answer
     assert b"connection: close" in answer.lower()
     assert b'"too_slow"' in answer
+
+
+async def test_a_body_that_goes_on_after_its_answer_is_not_waited_for(api: Api) -> None:
+    head = b"POST /api/generations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    answer = await say(api, head, *[b"x"] * 40, pause_s=0.05)
+    assert answer.startswith(b"HTTP/1.1 415") or answer == b"reset", answer[:80]
 
 
 async def test_whoever_does_not_read_the_answer_is_cut_off(api: Api) -> None:

@@ -62,3 +62,17 @@ async def test_links_lead_back_through_the_tunnel_and_previews_come_rarely(tmp_p
     assert seen["tunnel"].count("event: preview") == 1
     assert seen["home"].count("event: preview") > 1
     assert seen["tunnel"].count("event: succeeded") == 1
+
+
+async def test_partial_images_come_as_rarely(tmp_path: Path) -> None:
+    reach = Reach()
+    reach.open_tunnel("https://words.ngrok-free.app")
+    asked = {"prompt": "a red house", "num_inference_steps": 20, "stream": True, "partial_images": 3}
+    async with serving(tmp_path, EngineDouble(step_s=0.06), reach=reach, visitors=Allowance(4)) as api:
+        answers = [
+            await api.client.post("/v1/images/generations", json=asked, headers=headers)
+            for headers in (THROUGH, {})
+        ]
+    through, at_home = (answer.text.count("event: image_generation.partial_image") for answer in answers)
+    assert through == 1
+    assert at_home > 1

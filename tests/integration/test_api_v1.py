@@ -17,24 +17,12 @@ import pytest
 
 from limner.api import long_answers
 from limner.engine.double import MODEL, EngineDouble
-from limner.engine.messages import Health
+from limner.engine.messages import EngineEvent, Health, ImageRequest, Progress
 from tests.serving import Api, serving
 
 pytestmark = pytest.mark.anyio
 
 GENERATIONS = "/v1/images/generations"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """One server for the tests that need nothing special of it."""
-    async with serving(tmp_path_factory.mktemp("data")) as running:
-        yield running
 
 
 async def painted(api: Api, **asked: Any) -> dict[str, Any]:
@@ -78,10 +66,15 @@ async def streamed(api: Api, **asked: Any) -> list[dict[str, Any]]:
     return found
 
 
+async def listed(api: Api) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await api.client.get("/api/generations")).json()["items"]
+    return items
+
+
 async def hang_up(api: Api, body: dict[str, Any]) -> None:
     """Ask, and go away as soon as the job is there."""
     asking = asyncio.create_task(api.client.post(GENERATIONS, json=body))
-    while not (await api.client.get("/api/generations")).json()["items"]:
+    while not await listed(api):
         await asyncio.sleep(0.02)
     asking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -335,8 +328,36 @@ async def test_who_hangs_up_and_asks_again_finds_the_same_picture(tmp_path: Path
         await hang_up(api, body)
         answer = await api.client.post(GENERATIONS, json=body)
         assert answer.status_code == 200
-        assert len((await api.client.get("/api/generations")).json()["items"]) == 1
+        assert len(await listed(api)) == 1
         assert len(api.engine.asked) == 1
+
+
+class Halting(EngineDouble):
+    """The second of two pictures shows a preview and then halts for a while."""
+
+    async def _events(self, request: ImageRequest, cancelled: asyncio.Event) -> AsyncIterator[EngineEvent]:
+        async for event in super()._events(request, cancelled):
+            if request.seed == 1 and isinstance(event, Progress) and event.step == 2:
+                await asyncio.sleep(2)
+            yield event
+
+
+async def test_who_asks_again_is_told_of_each_picture_once(tmp_path: Path) -> None:
+    async with serving(tmp_path, Halting(step_s=0.01)) as api:
+        body = {"prompt": "a red house", "n": 2, "seed": 0, "stream": True}
+        asking = asyncio.create_task(api.client.post(GENERATIONS, json=body))
+        async with asyncio.timeout(20):
+            while not any(
+                item["images"] for item in (await api.client.get("/api/generations")).json()["items"]
+            ):
+                await asyncio.sleep(0.02)
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+        await asyncio.sleep(0.2)
+        events = await streamed(api, **body)
+        assert [event["index"] for event in events] == [0, 1]
+        assert len(api.engine.asked) == 2
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -344,7 +365,7 @@ async def test_who_hangs_up_for_good_has_the_job_called_off(tmp_path: Path, stre
     async with serving(tmp_path, EngineDouble(step_s=0.5), grace_s=0.3) as api:
         body = {"prompt": "a red house", "num_inference_steps": 150, "stream": stream}
         await hang_up(api, body)
-        job = (await api.client.get("/api/generations")).json()["items"][0]
+        job = (await listed(api))[0]
         assert (await api.over(job["id"]))["status"] == "cancelled"
 
 
@@ -370,5 +391,5 @@ async def test_who_hangs_up_while_bytes_flow_has_the_job_called_off(
         body = {"prompt": "x", "num_inference_steps": 150}
         async with api.client.stream("POST", GENERATIONS, json=body) as answer:
             await anext(answer.aiter_raw())
-        job = (await api.client.get("/api/generations")).json()["items"][0]
+        job = (await listed(api))[0]
         assert (await api.over(job["id"]))["status"] == "cancelled"

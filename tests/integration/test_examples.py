@@ -82,11 +82,6 @@ EXAMPLES = [*examples("docs/api.md"), *examples("README.md", under="From a progr
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     async with serving(tmp_path_factory.mktemp("data"), EngineDouble(step_s=0.02)) as running:
         yield running

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from limner.engine.double import MODEL, EngineDouble
+from limner.errors import NotFound
 from limner.params import submission
 from limner.prompting.double import PromptWriterDouble
 from limner.service import sessions
@@ -123,3 +124,14 @@ async def test_a_model_is_remembered_for_its_person_alone(
         service.sessions.choose(f"person {number}", "other")
     assert service.sessions.model("ann").name == "double"
     assert service.sessions.model("person 9").name == "other"
+
+
+async def test_nobody_follows_the_job_of_another_behind_an_event(service: Service) -> None:
+    call = await calling(service, "ann", steps=60)
+    job_id = (await service.page("ann", 1)).views[0].job.id
+    mine = service.follow("ann", job_id)
+    seen = await anext(mine)
+    with pytest.raises(NotFound):
+        await anext(service.follow("ben", job_id, after=seen.id))
+    await mine.aclose()
+    assert await status(call) is Status.SUCCEEDED

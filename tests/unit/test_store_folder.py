@@ -138,8 +138,9 @@ def test_a_picture_that_cannot_be_written_is_not_claimed_to_be_there(tmp_path: P
     job = store.queue.claim(1)[0]
     (tmp_path / "pictures").rename(tmp_path / "away")
     (tmp_path / "pictures").write_text("in the way")
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable) as trouble:
         store.queue.add_image(job, picture())
+    assert str(tmp_path) not in str(trouble.value), "a stranger may read it"
     assert store.job("ann", job.id).images == ()
     (tmp_path / "pictures").unlink()
     (tmp_path / "away").rename(tmp_path / "pictures")

@@ -13,7 +13,7 @@ from limner.store.keys import Scope
 
 # A picture's URL is a capability; the rest tells nobody's secrets.
 _OPEN = re.compile(r"/api/(images/[^/]+(/thumbnail)?|capabilities|session)")
-_CLOSED = ("/api/", "/v1/", "/sdapi/", "/metrics")
+CLOSED = ("/api/", "/v1/", "/sdapi/", "/metrics")
 _SAFE = ("GET", "HEAD")
 # These stop work instead of asking for it.
 _STOPS = ("/cancel", "/interrupt", "/skip")
@@ -42,7 +42,7 @@ _SCHEMES: dict[str, dict[str, str]] = {
 
 def needed(method: str, path: str) -> Scope | None:
     """The scope that a call needs; None: it is open to everybody. `path` may be a template."""
-    if not path.startswith(_CLOSED) or _OPEN.fullmatch(path) or method == "OPTIONS":
+    if not path.startswith(CLOSED) or _OPEN.fullmatch(path) or method == "OPTIONS":
         return None
     if path.startswith("/metrics"):
         return Scope.ADMIN

@@ -8,7 +8,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 32 * 1024
-HEAD_S = 15.0
+# For a head from its beginning, and for what is left of a body that was answered before its end.
+REST_S = 15.0
 UNREAD_S = 30.0
 
 
@@ -17,7 +18,8 @@ class HeadTooLarge(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """Closes when a head is too large or does not come, and when answers are not read.
+    """Closes when a head is too large or does not come, when answers are not read, and when a body goes on
+    long after its answer (while it is read, `Patience` watches it).
 
     A client that reads nothing for `UNREAD_S` is cut off, not closed: closing would wait until it reads.
     """
@@ -25,12 +27,13 @@ class Connection(HttpToolsProtocol):
     _clock: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _in_head = True
+    _in_body = False
     _fed_bytes = 0
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._await_the_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop(self._clock, self._stalled)
@@ -53,7 +56,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         if not self._in_head:
             self._in_head = True
-            self._await_head()
+            self._await_the_rest()
         self._fed_bytes = self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -65,9 +68,19 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         self._stop(self._clock)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._stop(self._clock)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and self.cycle.response_complete:  # else it is the body of the next request
+            self._await_the_rest()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -78,11 +91,11 @@ class Connection(HttpToolsProtocol):
         self._stop(self._stalled)
         super().resume_writing()
 
-    def _await_head(self) -> None:
+    def _await_the_rest(self) -> None:
         self._stop(self._clock)
-        self._clock = self.loop.call_later(HEAD_S, self._head_did_not_come)
+        self._clock = self.loop.call_later(REST_S, self._rest_did_not_come)
 
-    def _head_did_not_come(self) -> None:
+    def _rest_did_not_come(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
 

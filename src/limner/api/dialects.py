@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +12,16 @@ from limner.api import problems
 from limner.api.root_path import path_of
 from limner.api.schemas import Problem
 
-Worded = Callable[[Problem], bytes]
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """An error as a protocol has it; `body` is JSON."""
+
+    status: int
+    body: bytes
+
+
+Worded = Callable[[Problem], Wording]
 
 
 class Dialects:
@@ -21,7 +31,7 @@ class Dialects:
     """
 
     def __init__(self, app: ASGIApp, dialects: Mapping[str, Worded]) -> None:
-        """`dialects`: how errors are worded, as JSON, under each path."""
+        """`dialects`: how errors are worded under each path."""
         self._app = app
         self._dialects = dialects
 
@@ -52,10 +62,11 @@ def _rewriting(worded: Worded, send: Send) -> Send:
             if not message.get("more_body", False):
                 start, held = held, None
                 answer = worded(Problem.model_validate_json(body))
+                start["status"] = answer.status
                 headers = MutableHeaders(scope=start)
                 headers["Content-Type"] = "application/json"
-                headers["Content-Length"] = str(len(answer))
+                headers["Content-Length"] = str(len(answer.body))
                 await send(start)
-                await send({"type": "http.response.body", "body": answer})
+                await send({"type": "http.response.body", "body": answer.body})
 
     return rewritten

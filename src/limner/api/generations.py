@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import time
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
-from limner.api import answers, problems, schemas, streams, tunnelled
+from limner.api import answers, problems, schemas, streams
 from limner.api.parts import App, BaseURL
 from limner.api.people import Person
+from limner.api.tunnelled import Previews
 from limner.params import Frozen, GenerationSubmission
 from limner.service.events import Preview
 from limner.service.service import MAX_WAIT_S, Service
@@ -27,7 +28,6 @@ router = APIRouter(prefix="/api/generations", tags=["generations"], responses=pr
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 1024 * 1024
 
-Id = str
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -121,7 +121,7 @@ async def list_generations(
 
 
 @router.get("/{id}")
-async def read_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
+async def read_generation(id: str, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
     return answers.generation(await service.view(person, id), base_url)
 
 
@@ -133,7 +133,7 @@ async def read_generation(id: Id, service: App, person: Person, base_url: BaseUR
 )
 async def follow_generation(
     request: Request,
-    id: Id,
+    id: str,
     service: App,
     person: Person,
     base_url: BaseURL,
@@ -148,13 +148,13 @@ async def follow_generation(
 
 
 @router.post("/{id}/cancel")
-async def cancel_generation(id: Id, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
+async def cancel_generation(id: str, service: App, person: Person, base_url: BaseURL) -> schemas.Generation:
     """Free its slots at the next step. What is over already stays as it is."""
     return answers.generation(await service.cancel(person, id), base_url)
 
 
 @router.delete("/{id}", status_code=204)
-async def delete_generation(id: Id, service: App, person: Person) -> None:
+async def delete_generation(id: str, service: App, person: Person) -> None:
     """Remove it and its pictures; if it still runs, it is cancelled."""
     await service.delete(person, id)
 
@@ -162,16 +162,13 @@ async def delete_generation(id: Id, service: App, person: Person) -> None:
 async def _events(
     request: Request, service: Service, person: str, job_id: str, base_url: str, after: int | None
 ) -> AsyncGenerator[bytes]:
-    pause_s = tunnelled.preview_pause_s(request)
-    previewed: dict[int, float] = {}
-    async for found in service.follow(person, job_id, after):
-        if isinstance(found.payload, Preview) and pause_s:
-            now, index = time.monotonic(), found.payload.index
-            if now - previewed.get(index, -pause_s) < pause_s:
+    previews = Previews(request)
+    async with contextlib.aclosing(service.follow(person, job_id, after)) as events:
+        async for event in events:
+            if isinstance(event.payload, Preview) and not previews.show(event.payload.index):
                 continue
-            previewed[index] = now
-        name, data = answers.event(found.payload, base_url)
-        yield streams.event(name, data, found.id)
+            name, data = answers.event(event.payload, base_url)
+            yield streams.event(name, data, event.id)
 
 
 def _wait_s(prefer: str) -> int | None:

@@ -69,7 +69,7 @@ class Guard:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "same-origin")
                 headers.setdefault("Content-Security-Policy", _POLICY)
-                if path_of(scope).startswith(("/api/generations", "/api/prompts", "/api/capabilities")):
+                if path_of(scope).startswith(access.CLOSED):
                     headers.setdefault("Cache-Control", "no-store")
                 if message["status"] == 401:
                     headers.setdefault("WWW-Authenticate", _challenge(scope))

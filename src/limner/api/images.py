@@ -43,9 +43,9 @@ async def read_image(
     # Each conversion is signed anew: the same picture in other bytes.
     etag = ("W/" if len(wanted) > 1 else "") + f'"{"-".join(wanted)}"'
     if _known(request, etag):
-        await service.image(id)
+        await service.pictures.image(id)
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
-    return _answer(await service.picture(id, format, quality), etag, download)
+    return _answer(await service.pictures.file(id, format, quality), etag, download)
 
 
 @router.head("/{id}/thumbnail", include_in_schema=False)
@@ -61,9 +61,9 @@ async def read_thumbnail(request: Request, id: str, service: App) -> Response:
     """The picture at most 320 pixels wide and high."""
     etag = f'"{id}-thumbnail"'
     if _known(request, etag):
-        await service.image(id)
+        await service.pictures.image(id)
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
-    return _answer(await service.thumbnail(id), etag, download=False)
+    return _answer(await service.pictures.thumbnail(id), etag, download=False)
 
 
 def _known(request: Request, etag: str) -> bool:

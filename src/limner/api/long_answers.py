@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from anyio import CancelScope
@@ -11,7 +11,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from limner.api import problems
-from limner.api.schemas import Problem
+from limner.api.dialects import Worded
 from limner.errors import LimnerError
 
 # Proxies cut a line that is silent: nginx after 60 s, others after 100. Until then the status can tell of
@@ -29,7 +29,7 @@ class LongAnswer(Response):
 
     media_type = "application/json"
 
-    def __init__(self, work: Coroutine[Any, Any, bytes], late: Callable[[Problem], bytes]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, bytes], late: Worded) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._work = work
         self._late = late
@@ -68,7 +68,7 @@ class LongAnswer(Response):
         try:
             body = working.result()
         except LimnerError as error:
-            body = self._late(problems.problem(error))
+            body = self._late(problems.problem(error)).body
         await send({"type": "http.response.body", "body": body})
 
     async def _start(self, send: Send) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -50,8 +49,9 @@ class Opening:
         self._ending = True
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            (ended,) = await asyncio.gather(self._task, return_exceptions=True)
+            if isinstance(ended, Exception):  # no reason not to end the rest in good order
+                log.error("the tunnel went wrong", exc_info=ended)
         await self._tunnel.close()
         await self._use.keep()
 

@@ -14,13 +14,12 @@ from starlette.types import Scope
 from limner.api import cookies
 from limner.api.cookies import Cookies
 from limner.api.reach import LOOPBACK_HOSTS, Reach, address_of, host_of
-from limner.errors import KeyNeeded, NotAllowed
+from limner.errors import KeyNeeded
 from limner.service.people import Asker, People
 from limner.store.job import OPERATOR
 from limner.store.keys import PREFIX
-from limner.store.keys import Scope as KeyScope
 
-__all__ = ["OPERATOR", "Caller", "Door", "Person", "operator_only", "person_of"]
+__all__ = ["OPERATOR", "Door", "Person"]
 
 _LONGEST_SECRET = 100
 _ASKER = "limner.asker"
@@ -97,29 +96,15 @@ def asker_of(request: Request) -> Asker | None:
     return found
 
 
-async def caller_of(request: Request) -> Asker:
-    """Who asks, and what they may. Raises `KeyNeeded` for strangers."""
+async def _person_of(request: Request) -> str:
+    """Whose jobs this request is about. Raises `KeyNeeded` for strangers."""
     asker = asker_of(request)
     if asker is None:
         raise KeyNeeded
-    return asker
+    return asker.person
 
 
-Caller = Annotated[Asker, Depends(caller_of)]
-
-
-async def person_of(caller: Caller) -> str:
-    """Whose jobs this request is about."""
-    return caller.person
-
-
-Person = Annotated[str, Depends(person_of)]
-
-
-async def operator_only(caller: Caller) -> None:
-    """Raises `NotAllowed` for whoever is neither the operator nor has a key for that."""
-    if KeyScope.ADMIN not in caller.scopes:
-        raise NotAllowed("This is for the operator of this server alone.")
+Person = Annotated[str, Depends(_person_of)]
 
 
 def address_prefix(scope: Scope) -> str:

@@ -33,7 +33,7 @@ router = APIRouter(prefix="/api/prompts", tags=["prompts"], responses=problems.R
 )
 async def write_prompt(request: Request, asked: schemas.PromptIn, service: App, person: Person) -> Response:
     """Continue a prompt, or write one. With `Accept: text/event-stream` it arrives token by token."""
-    writing = await service.write(
+    writing = await service.prompts.write(
         asked.text,
         person=person,
         model=asked.model,

@@ -156,7 +156,7 @@ class Limits(Answer):
     seed: Range
     temperature: Range
     max_new_tokens: Range
-    queued: int = Field(description="Generations one person may have waiting")
+    queued: int = Field(description="Generations that the caller may have waiting")
     wait_s: int = Field(description="Longest `Prefer: wait`")
     poll_s: float = Field(description="A page that looks whether all is well does so this rarely")
 

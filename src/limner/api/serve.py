@@ -14,7 +14,8 @@ import uvicorn
 from limner.api.app import create_app
 from limner.api.connection import Connection
 from limner.api.opening import AnnouncePublic, Opening
-from limner.api.reach import Reach
+from limner.api.reach import Address, Reach
+from limner.api.traffic import Traffic
 from limner.api.tunnel import Cloudflared, Ngrok, Tunnel
 from limner.engine.messages import Engine
 from limner.errors import Unusable
@@ -78,56 +79,23 @@ def serve(
     sock = _bound(settings.host, settings.port)
     with contextlib.ExitStack() as opened:
         opened.callback(sock.close)
-        address = ipaddress.ip_address(sock.getsockname()[0])
-        hosts = () if address.is_unspecified else (_in_url(settings.host),)
-        reach = Reach((*hosts, *settings.allow_host), settings.allow_origin, loopback=address.is_loopback)
+        reach = _reach(settings, sock)
         store = Store(settings.data_dir)
         opened.callback(store.close)
         _forbid_strangers(settings, reach, store)
-        provenance = Provenance.of(store, settings.sign_cert, settings.sign_key)
-        moderation = Moderation(
-            store,
-            settings.moderation,
-            blocklist=settings.blocklist,
-            url=settings.moderation_url,
-            checker=settings.safety_checker is not None,
-            log_days=settings.abuse_log_days,
-        )
+        service = _service(settings, store, engine, writer)
         opened.pop_all()
-    shown = _own_address(sock.family) if address.is_unspecified else settings.host
-    port = sock.getsockname()[1]
-    url = f"http://{_in_url(shown)}:{port}{settings.root_path}"
     use = TunnelUse(store.tunnel_file(), NGROK_FREE if settings.public == "ngrok" else None)
     opening = None
     if tunnel is not None:
-        here = _own_loopback(sock) if address.is_unspecified or address.is_loopback else settings.host
-        opening = Opening(tunnel, f"http://{_in_url(here)}:{port}", settings.root_path, reach, use, public)
-    service = Service(
-        store,
-        engine,
-        writer,
-        max_queued=settings.max_queued,
-        visitors=_visitors(settings),
-        provenance=provenance,
-        moderation=moderation,
+        opening = Opening(
+            tunnel, _url(sock, _nearest(settings, sock)), settings.root_path, reach, use, public
+        )
+    app = create_app(
+        service, secret=store.cookie_secret(), reach=reach, root_path=settings.root_path, tunnel_use=use
     )
-    config = uvicorn.Config(
-        create_app(
-            service,
-            secret=store.cookie_secret(),
-            reach=reach,
-            root_path=settings.root_path,
-            tunnel_use=use,
-        ),
-        http=Connection,
-        ws="none",
-        proxy_headers=False,  # the application takes them itself
-        log_config=None,
-        access_log=settings.log_level == "debug",
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-    )
-    server = _Server(config, service, lambda: listening(url) if listening else None, opening)
+    url = _url(sock, _shown(settings, sock)) + settings.root_path
+    server = _Server(_config(settings, app), service, lambda: listening(url) if listening else None, opening)
     # The server answers these two itself and raises them again when it is done: by then they are answered.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -139,6 +107,45 @@ def serve(
     if opening is not None and opening.failure is not None:
         raise opening.failure
     return 0 if server.started else 1
+
+
+def _config(settings: Settings, app: Traffic) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        proxy_headers=False,  # the application takes them itself
+        log_config=None,
+        access_log=settings.log_level == "debug",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+
+
+def _reach(settings: Settings, sock: socket.socket) -> Reach:
+    address = _address(sock)
+    hosts = () if address.is_unspecified else (_in_url(settings.host),)
+    return Reach((*hosts, *settings.allow_host), settings.allow_origin, loopback=address.is_loopback)
+
+
+def _service(settings: Settings, store: Store, engine: Engine, writer: PromptWriter) -> Service:
+    """Raises `Unusable` for settings that cannot work."""
+    return Service(
+        store,
+        engine,
+        writer,
+        max_queued=settings.max_queued,
+        visitors=_visitors(settings),
+        provenance=Provenance.of(store, settings.sign_cert, settings.sign_key),
+        moderation=Moderation(
+            store,
+            settings.moderation,
+            blocklist=settings.blocklist,
+            url=settings.moderation_url,
+            checker=settings.safety_checker is not None,
+            log_days=settings.abuse_log_days,
+        ),
+    )
 
 
 def _forbid_strangers(settings: Settings, reach: Reach, store: Store) -> None:
@@ -163,7 +170,24 @@ def _tunnel(settings: Settings) -> Tunnel | None:
             return None
 
 
-def _own_loopback(sock: socket.socket) -> str:
+def _address(sock: socket.socket) -> Address:
+    return ipaddress.ip_address(sock.getsockname()[0])
+
+
+def _url(sock: socket.socket, host: str) -> str:
+    return f"http://{_in_url(host)}:{sock.getsockname()[1]}"
+
+
+def _shown(settings: Settings, sock: socket.socket) -> str:
+    """The host by which people reach this server."""
+    return _own_address(sock.family) if _address(sock).is_unspecified else settings.host
+
+
+def _nearest(settings: Settings, sock: socket.socket) -> str:
+    """The host by which a tunnel on this machine reaches it: loopback where that will do."""
+    address = _address(sock)
+    if not (address.is_unspecified or address.is_loopback):
+        return settings.host
     return "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
 
 

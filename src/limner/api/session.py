@@ -13,9 +13,8 @@ router = APIRouter(prefix="/api/session", tags=["session"], responses=problems.R
 
 
 @router.get("")
-async def read_session(request: Request, response: Response, door: Entrance) -> schemas.Session:
+async def read_session(request: Request, door: Entrance) -> schemas.Session:
     """Who the server takes you for, and what you may."""
-    response.headers["Cache-Control"] = "no-store"
     return await _session(door, asker_of(request))
 
 
@@ -28,7 +27,6 @@ async def enter_key(
     asker = await door.with_secret(asked.key.strip())
     assert asker.key_id is not None
     door.cookies.give(request, response, cookies.SESSION, asker.key_id)
-    response.headers["Cache-Control"] = "no-store"
     return await _session(door, asker)
 
 

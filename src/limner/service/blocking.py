@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from limner.errors import Cancelled, EngineFailed, LimnerError, NotFound, NotReady
+from limner.errors import Cancelled, EngineFailed, LimnerError, NotFound, NotReady, Refused
 from limner.service.events import View
+from limner.service.moderation import MODERATED, UNCHECKED
 from limner.store.job import Status
 
 if TYPE_CHECKING:
@@ -144,12 +145,21 @@ def over(view: View) -> View:
 
 
 def succeeded(view: View) -> View:
-    """`view` of a job that is over, if its pictures are all there. Raises `EngineFailed` and `Cancelled`."""
+    """`view` of a job that is over, if its pictures are all there.
+
+    Raises `EngineFailed`, `Cancelled`, `Refused` and `NotReady`: what moderation says after painting reaches
+    who waits as what it says before.
+    """
     job = view.job
     if job.status is Status.SUCCEEDED:
         return view
     if job.failure is None:
         raise Cancelled
+    match job.failure.code:
+        case MODERATED.code:
+            raise Refused(MODERATED.message)
+        case UNCHECKED.code:
+            raise NotReady(UNCHECKED.message, retry_after_s=10)
     raise EngineFailed(f"the engine could not make this picture: {job.failure.message}")
 
 

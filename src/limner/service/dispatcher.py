@@ -35,6 +35,8 @@ PREVIEW_PAUSE_S = 0.25
 MAX_PREVIEW_BYTES = 6_000  # 8 kB as a data URL
 _POLL_S = 0.25
 _STORAGE_PAUSE_S = 1.0
+# What went wrong inside may name files and the like, which are not for those who paint here.
+_SEE_LOG = "; the log of the server says why"
 
 
 @dataclass
@@ -234,9 +236,9 @@ class Dispatcher:
         request = ImageRequest(work.requests[index], work.job.person, params, params.seed_of(index), previews)
         try:
             outcome = await self._watch(work, index, request)
-        except Exception as error:
+        except Exception:
             log.exception("the engine broke its word on %s", request.id)
-            outcome = Failed(request.id, f"the engine failed: {error}")
+            outcome = Failed(request.id, f"the engine failed{_SEE_LOG}")
         finally:
             work.requests.pop(index, None)
             work.etas.pop(index, None)
@@ -294,9 +296,9 @@ class Dispatcher:
                         await self._fail(work, failure)
                     return
             job = await self._stored(work, save)
-        except Exception as error:
+        except Exception:
             log.exception("picture %d of %s cannot be saved", index, work.job.id)
-            await self._fail(work, Failure("internal", f"the picture cannot be saved: {error}"))
+            await self._fail(work, Failure("internal", f"the picture cannot be saved{_SEE_LOG}"))
             return
         if job is None or work.over:
             self._works.pop(work.job.id, None)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import PIL.Image
 
 from limner.errors import FieldError, InvalidInput
+from limner.service.picture import EXIF_IFD, EXIF_USER_COMMENT
 
 FORMATS = ("PNG", "WEBP", "JPEG")
 MAX_PIXELS = 64_000_000
 _MAX_ITEM = 64 * 1024
 _MAX_ITEMS = 32
-_USER_COMMENT = 0x9286
-_EXIF_IFD = 0x8769
 
 _SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 # Fewer on the last line, and it is a sentence with a colon in it.
@@ -42,7 +41,7 @@ def read(data: bytes) -> Infotext:
             image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
             pixels = image.width * image.height
             if pixels <= MAX_PIXELS:
-                return _written(image)
+                return written(image)
     except Exception:  # its parsers raise whatever they stumble over
         names = ", ".join(FORMATS)
         reason = f"is no picture that can be read here; send one of: {names}"
@@ -79,14 +78,15 @@ def settings(text: str) -> dict[str, str]:
     return parts
 
 
-def _written(image: PIL.Image.Image) -> Infotext:
+def written(image: PIL.Image.Image) -> Infotext:
+    """What is written in an opened picture."""
     items = {
         str(name): value
         for name, value in list(image.info.items())[:_MAX_ITEMS]
         if isinstance(value, str) and len(value) <= _MAX_ITEM
     }
     text = items.pop("parameters", "")
-    comment = image.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)
+    comment = image.getexif().get_ifd(EXIF_IFD).get(EXIF_USER_COMMENT)
     return Infotext(text or _comment(comment), items)
 
 

@@ -15,7 +15,8 @@ import PIL.Image
 
 from limner.errors import FieldError, InvalidInput
 from limner.params import OutputFormat
-from limner.service.picture import EXIF_IFD, EXIF_USER_COMMENT, SOURCE_TYPE
+from limner.service import infotext
+from limner.service.picture import SOURCE_TYPE
 
 MAX_FILE_BYTES = 64 << 20
 # Nobody who sends a file here may have this machine call somewhere.
@@ -92,7 +93,8 @@ def inspect(data: bytes, authority: str | None = None) -> Inspection:
     format = OutputFormat((opened.format or "").lower())
     found = _SOURCE_TYPE.search(opened.info.get("xmp") or b"")
     source_type = found[1].decode() if found else None
-    return Inspection(format, _parameters(opened), source_type, manifest_of(data, format, authority), digest)
+    parameters = infotext.written(opened).text or None
+    return Inspection(format, parameters, source_type, manifest_of(data, format, authority), digest)
 
 
 def digest(data: bytes) -> str:
@@ -163,16 +165,6 @@ def _created_as(manifest: dict[str, Any]) -> str | None:
             for action in assertion.get("data", {}).get("actions", []):
                 if action.get("digitalSourceType"):
                     return str(action["digitalSourceType"]).rpartition("/")[2]
-    return None
-
-
-def _parameters(opened: PIL.Image.Image) -> str | None:
-    text = opened.info.get("parameters")
-    if isinstance(text, str):
-        return str(text)
-    raw = opened.getexif().get_ifd(EXIF_IFD).get(EXIF_USER_COMMENT)
-    if isinstance(raw, bytes) and raw.startswith(b"UNICODE\0"):
-        return raw[8:].decode("utf-16-be", "replace")
     return None
 
 

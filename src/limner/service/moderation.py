@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 Mode = Literal["off", "on", "strict"]
 _DAY_S = 86_400
 _KEY_BYTES = 32
-_MODERATED = Failure("moderated", "the picture was refused")
-_UNCHECKED = Failure("unchecked", "the picture could not be checked, so it was not kept; try again later")
+MODERATED = Failure("moderated", "the picture was refused")
+UNCHECKED = Failure("unchecked", "the picture could not be checked, so it was not kept; try again later")
 
 
 class Moderation:
@@ -141,12 +141,12 @@ class Moderation:
             try:
                 flagged = not await self._hook.allows(question)
             except NotReady:
-                return _UNCHECKED
+                return UNCHECKED
         if not flagged:
             return None
         digest = await run_sync(inspection.digest, new.data)
         await self._log(Entry(job.person, "picture_refused", self._hash(params.prompt), digest))
-        return _MODERATED
+        return MODERATED
 
     def painted(self, job: Job, new: NewImage) -> Entry | None:
         """What the log keeps of a picture that is stored. Blocks: call in a thread."""

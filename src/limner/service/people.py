@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from anyio.to_thread import run_sync
 
@@ -28,6 +29,9 @@ READS_PER_REQUEST = 20
 NEWCOMERS_AN_HOUR = 30
 SIGN_INS_A_MINUTE = 20
 
+# By what a key was looked for. A key's id is no secret, so one must never be taken for the other.
+_Asked = tuple[Literal["secret", "id"], str]
+
 _KNOWN_AT_MOST = 50_000
 _KEY_KEPT_S = 1.0  # a revoked key ends within this
 _USED_PAUSE_S = 60.0
@@ -37,7 +41,6 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     KEY = "key"
     VISITOR = "visitor"
-    STRANGER = "stranger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class People:
         self._visitors = visitors
         self._rates = Rates()
         self._known: OrderedDict[str, Asker] = OrderedDict()
-        self._keys: dict[str, tuple[float, Key | None]] = {}
+        self._keys: dict[_Asked, tuple[float, Key | None]] = {}
         self._used: dict[str, float] = {}
 
     @property
@@ -113,11 +116,11 @@ class People:
 
     async def with_secret(self, secret: str) -> Asker | None:
         """Whoever has the key with this secret; None when there is no such key, or no longer."""
-        return await self._with_key(secret, self._store.keys.of_secret)
+        return await self._with_key(("secret", secret), self._store.keys.of_secret)
 
     async def with_key(self, key_id: str) -> Asker | None:
         """Whoever has the key of this id."""
-        return await self._with_key(key_id, self._store.keys.of_id)
+        return await self._with_key(("id", key_id), self._store.keys.of_id)
 
     def visitor(self, cookie: str | None, address: str) -> Asker:
         """A visitor with the id of their cookie, or one of those from `address` who have none."""
@@ -148,19 +151,23 @@ class People:
         self._rates.take([Bucket(f"keys from {address}", SIGN_INS_A_MINUTE)])
 
     def terms(self, person: str) -> Asker:
-        """What a person who was let in may do; of whom nothing is known, what the operator may."""
-        return self._known.get(person) or self.operator()
+        """What a person who was let in may do; one who was forgotten among very many: what a visitor may."""
+        if known := self._known.get(person):
+            return known
+        if person == OPERATOR or self._visitors is None:
+            return self.operator()
+        return Asker(person, Kind.VISITOR, frozenset(), self._visitors)
 
     async def spent(self, asker: Asker) -> dict[str, float]:
         """Megapixel-steps since midnight UTC, by whose purse they came from."""
         payers = [purse.payer for purse in asker.purses]
         return await run_sync(self._store.spent, payers) if payers else {}
 
-    async def _with_key(self, asked: str, find: Callable[[str], Key | None]) -> Asker | None:
+    async def _with_key(self, asked: _Asked, find: Callable[[str], Key | None]) -> Asker | None:
         now = time.monotonic()
         since, key = self._keys.get(asked, (-_KEY_KEPT_S, None))
         if now - since > _KEY_KEPT_S:
-            key = await run_sync(find, asked)
+            key = await run_sync(find, asked[1])
             if len(self._keys) > 1000:
                 self._keys.clear()
             self._keys[asked] = now, key

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import math
-import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +13,12 @@ from functools import partial
 from typing import ParamSpec
 
 from anyio.to_thread import run_sync
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from limner.engine.messages import Engine
-from limner.errors import FieldError, InvalidInput, NotReady, PromptWriterFailed, StorageUnavailable
-from limner.params import MAX_PROMPT, SEEDS, GenerationParams, ModelInfo, OutputFormat, resolve
-from limner.prompting.messages import PromptRequest, PromptWriter
-from limner.service import picture
+from limner.errors import FieldError, InvalidInput, NotReady, StorageUnavailable
+from limner.params import ModelInfo
+from limner.prompting.messages import PromptWriter
 from limner.service.blocking import Blocking
 from limner.service.dispatcher import Dispatcher
 from limner.service.events import Ended, Event, Preview, Progress, Queued, Snapshot, View
@@ -28,11 +26,11 @@ from limner.service.hub import Hub
 from limner.service.metrics import Metrics
 from limner.service.moderation import Moderation
 from limner.service.people import Allowance, People
-from limner.service.picture import Picture
+from limner.service.pictures import Pictures
+from limner.service.prompts import Prompts
 from limner.service.provenance import Provenance
 from limner.service.sessions import Sessions
-from limner.service.writing import Writing
-from limner.store.job import Image, Job, Place, Status
+from limner.store.job import Job, Place, Status
 from limner.store.queue import Ticket
 from limner.store.store import Store
 
@@ -74,9 +72,11 @@ class Service:
         self._store = store
         self.metrics = Metrics()
         self._hub = Hub(self.metrics.told)
-        self._provenance = provenance or Provenance.of(store)
+        provenance = provenance or Provenance.of(store)
+        self.pictures = Pictures(store, provenance)
         self._moderation = moderation or Moderation(store)
-        self._dispatcher = Dispatcher(store.queue, engine, self._hub, self._provenance, self._moderation)
+        self.prompts = Prompts(writer, engine.models, self._moderation, self.metrics)
+        self._dispatcher = Dispatcher(store.queue, engine, self._hub, provenance, self._moderation)
         self._announcer: asyncio.Task[None] | None = None
         self.blocking = Blocking(self)
         self.sessions = Sessions(self)
@@ -121,7 +121,7 @@ class Service:
         if ticket is not None and (known := await run_sync(self._store.queue.replayed, person, ticket)):
             return await self._seen(lambda: known)
         self._refuse_if_down()
-        params = await self._checked(person, asked)
+        params = await self.prompts.checked(person, asked)
 
         may = self.people.terms(person)
         queue = partial(
@@ -150,7 +150,7 @@ class Service:
         jobs = [job for job in known if job is not None]
         if len(jobs) < len(asked):
             self._refuse_if_down()
-            params = await self._all_checked(person, asked)
+            params = await self.prompts.all_checked(person, asked)
             submit = partial(
                 self._store.queue.submit_all, max_queued=most, purses=may.purses, tickets=tickets
             )
@@ -174,10 +174,6 @@ class Service:
         more = len(jobs) > limit
         return Page(await self._views(jobs[:limit]), str(jobs[limit - 1].number) if more else None)
 
-    async def paint(self, person: str, asked: BaseModel) -> View:
-        """Submit for a caller who waits until it is done, as in `Blocking.paint`."""
-        return await self.blocking.paint(person, asked)
-
     async def wait(self, person: str, job_id: str, timeout_s: float | None) -> View:
         """The job when it is over, or as it is after `timeout_s` or when we stop. Raises `NotFound`."""
         with self._hub.listen(job_id) as channel, contextlib.suppress(TimeoutError):
@@ -197,8 +193,8 @@ class Service:
         Raises `NotFound`.
         """
         with self._hub.listen(job_id) as channel:
+            view = await self.view(person, job_id)
             if after is None or not channel.began <= after <= channel.last:
-                view = await self.view(person, job_id)
                 # What is newest on the pictures under way comes behind the snapshot, so that ids only rise.
                 under_way = [event.id - 1 for event in channel.latest(Progress, Preview)]
                 after = min([channel.last, *under_way])
@@ -233,55 +229,6 @@ class Service:
             await self._dispatcher.drop(job_id)
             self._hub.publish(job_id, Ended(View(replace(job, status=Status.CANCELLED, images=()))))
 
-    # Pictures. Whoever knows an image's id may see it.
-
-    async def image(self, image_id: str) -> Image:
-        """Raises `NotFound`."""
-        return _of(await run_sync(self._store.job_of_image, image_id), image_id)
-
-    async def picture(
-        self, image_id: str, format: OutputFormat | None = None, quality: int | None = None
-    ) -> Picture:
-        """The picture as it was asked for, or converted; `quality` (0 to 100) of JPEG and WebP.
-
-        Raises `NotFound`.
-        """
-        return await run_sync(self._picture, image_id, format, quality)
-
-    async def thumbnail(self, image_id: str) -> Picture:
-        """Raises `NotFound`."""
-        return await run_sync(self._thumbnail, image_id)
-
-    # Prompts.
-
-    async def write(
-        self,
-        text: str,
-        *,
-        person: str,
-        model: str | None = None,
-        seed: int | None = None,
-        temperature: float = 1.0,
-        max_new_tokens: int = 60,
-    ) -> Writing:
-        """Begin to continue `text` with what `model` can draw.
-
-        Raises `InvalidInput`, `NotReady`, `Refused` and `PromptWriterFailed`; the writing itself may raise
-        the last two.
-        """
-        chosen = next((m for m in self.models() if m.name == model or (model is None and m.default)), None)
-        if chosen is None:
-            names = ", ".join(m.name for m in self.models())
-            message = f"no model {model!r} is loaded; use one of: {names}"
-            raise InvalidInput(FieldError("model", message, model, names))
-        await self._moderation.check_text(person, text)
-        seed = secrets.randbelow(SEEDS) if seed is None else seed
-        request = PromptRequest(secrets.token_hex(8), text, chosen.voice, seed, temperature, max_new_tokens)
-        pieces = self._moderation.screened(person, text, self.writer.write(request))
-        writing = Writing(pieces, request, self.metrics.wrote)
-        await writing.begin()
-        return writing
-
     # For operators.
 
     async def measured(self) -> bytes:
@@ -296,45 +243,6 @@ class Service:
         health = self.engine.health()
         if health.state in ("failed", "stopped"):
             raise NotReady(f"the engine is not running ({health.detail or health.state})", retry_after_s=10)
-
-    async def _all_checked(self, person: str, asked: Sequence[BaseModel]) -> list[GenerationParams]:
-        found = await asyncio.gather(*(self._checked(person, each) for each in asked), return_exceptions=True)
-        wrong = [
-            replace(field, field=f"items.{place}.{field.field}")
-            for place, each in enumerate(found)
-            if isinstance(each, InvalidInput)
-            for field in each.fields
-        ]
-        if wrong:
-            raise InvalidInput(*wrong)
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
-        return [each for each in found if isinstance(each, GenerationParams)]
-
-    async def _checked(self, person: str, asked: BaseModel) -> GenerationParams:
-        """What is to be painted, which moderation has let pass."""
-        params = await self._resolved(person, asked)
-        await self._moderation.check(person, params, written=bool(getattr(asked, "random", None)))
-        return params
-
-    async def _resolved(self, person: str, asked: BaseModel) -> GenerationParams:
-        seed = secrets.randbelow(SEEDS)
-        given = getattr(asked, "prompt", None) or ""
-        if not getattr(asked, "random", None):
-            return resolve(asked, self.models(), seed)
-        # Everything else is checked before the writer is set to work.
-        params = resolve(asked.model_copy(update={"prompt": given or "…"}), self.models(), seed)
-        writing = await self.write(given, person=person, model=params.model, seed=params.seed)
-        written = (await writing.whole())[:MAX_PROMPT].strip()
-        # Sent again, the answer's parameters must give this picture, so nothing is left to the writer.
-        completed = {"prompt": written or given, "random": False}
-        try:
-            return GenerationParams.model_validate(params.model_dump() | completed)
-        except ValidationError as error:
-            raise PromptWriterFailed(
-                f"the prompt writer wrote what cannot be painted: {written!r}"
-            ) from error
 
     async def _seen(self, find: Callable[P, Job], *args: P.args, **kwargs: P.kwargs) -> View:
         """The job that `find` finds, which may block, and where it stands."""
@@ -369,26 +277,6 @@ class Service:
                 continue
             for job_id, place in places.items():
                 self._hub.announce(job_id, Queued(place.position, self._dispatcher.eta_of_place_s(place)))
-
-    def _picture(self, image_id: str, format: OutputFormat | None, quality: int | None) -> Picture:
-        job = self._store.job_of_image(image_id)
-        image = _of(job, image_id)
-        data = self._store.read(image.paths.picture)
-        shown = format or image.format
-        if shown is not image.format or (quality is not None and shown is not OutputFormat.PNG):
-            text = picture.parameters_text(job.params, image.seed, image.width, image.height)
-            data = self._provenance.signed(picture.convert(data, shown, text, quality), shown)
-        return Picture(data, f"image/{shown}", picture.file_name(image, job.params.prompt, shown))
-
-    def _thumbnail(self, image_id: str) -> Picture:
-        job = self._store.job_of_image(image_id)
-        image = _of(job, image_id)
-        name = picture.file_name(image, job.params.prompt, OutputFormat.WEBP)
-        return Picture(self._store.read(image.paths.thumbnail), "image/webp", name)
-
-
-def _of(job: Job, image_id: str) -> Image:
-    return next(image for image in job.images if image.id == image_id)
 
 
 def _fingerprint(*asked: BaseModel) -> str:

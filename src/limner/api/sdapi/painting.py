@@ -69,7 +69,7 @@ async def _answer(service: Service, asked: TextToImage, view: View) -> bytes:
     files: list[bytes] = []
     for image in view.job.images:
         try:
-            file = (await service.picture(image.id)).data
+            file = (await service.pictures.file(image.id)).data
         except NotFound:  # deleted this very moment
             continue
         images.append(image)

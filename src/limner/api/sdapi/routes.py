@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from limner.api.people import person_of
 from limner.api.sdapi import lists, options, painting, png_info, progress
 from limner.api.sdapi.words import RESPONSES
 
@@ -24,7 +23,6 @@ router = APIRouter(
     prefix=PATH,
     tags=["AUTOMATIC1111"],
     responses=RESPONSES,
-    dependencies=[Depends(person_of)],
     generate_unique_id_function=_operation,
 )
 for part in (painting, progress, options, lists, png_info):

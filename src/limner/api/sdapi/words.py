@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from limner.api.dialects import Wording
 from limner.api.schemas import Answer, Problem
 
 
@@ -19,7 +20,8 @@ class SdError(Answer):
 RESPONSES: dict[int | str, dict[str, Any]] = {"default": {"model": SdError, "description": "What is wrong"}}
 
 
-def worded(problem: Problem) -> bytes:
-    """A problem document in this protocol's shape, as JSON."""
+def worded(problem: Problem) -> Wording:
+    """A problem document in this protocol's shape."""
     errors = "; ".join(f"{field.field}: {field.message}" for field in problem.errors)
-    return SdError(error=problem.code, detail=problem.detail, errors=errors).model_dump_json().encode()
+    told = SdError(error=problem.code, detail=problem.detail, errors=errors)
+    return Wording(problem.status, told.model_dump_json().encode())

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from limner.api import problems, streams
 from limner.api.long_answers import LongAnswer
 from limner.api.parts import App, BaseURL
 from limner.api.people import Person
+from limner.api.tunnelled import Previews
 from limner.api.v1 import wish
 from limner.api.v1.errors import RESPONSES, error_of, worded
 from limner.api.v1.schemas import (
@@ -31,7 +33,7 @@ from limner.errors import LimnerError
 from limner.params import GenerationParams
 from limner.service import picture
 from limner.service.blocking import over, succeeded
-from limner.service.events import Ended, ImageStored, Preview, Snapshot, View
+from limner.service.events import Ended, ImageStored, Payload, Preview, Snapshot, View
 from limner.service.service import Service
 from limner.store.job import Image
 
@@ -50,16 +52,18 @@ _EVENTS: dict[str, Any] = {
 
 
 @router.post("/generations", response_model=ImagesResponse, responses={200: {"content": _EVENTS}})
-async def create_images(asked: ImagesRequest, service: App, person: Person, base_url: BaseURL) -> Response:
+async def create_images(
+    request: Request, asked: ImagesRequest, service: App, person: Person, base_url: BaseURL
+) -> Response:
     """Paint, and answer when it is done. Who goes away has it called off 30 s later."""
     submission = wish.submission_of(asked, service.models())
     if asked.stream:
-        events = _Stream(service, asked).events(person, submission)
+        events = _Stream(service, asked, Previews(request)).events(person, submission)
         await anext(events)  # accepted; a refusal still has a status of its own
         return streams.EventStream(events)
 
     async def paint() -> bytes:
-        view = await service.paint(person, submission)
+        view = await service.blocking.paint(person, submission)
         answer = await _response(service, asked, view, base_url)
         return answer.model_dump_json(exclude_none=True).encode()
 
@@ -92,7 +96,7 @@ async def _datum(
 
 
 async def _file(service: Service, asked: ImagesRequest, image: Image) -> str:
-    found = await service.picture(image.id, asked.format, asked.output_compression)
+    found = await service.pictures.file(image.id, asked.format, asked.output_compression)
     return base64.b64encode(found.data).decode()
 
 
@@ -103,9 +107,10 @@ class _Stream:
     one request are told of as they come; a client that asks for one need not care.
     """
 
-    def __init__(self, service: Service, asked: ImagesRequest) -> None:
+    def __init__(self, service: Service, asked: ImagesRequest, previews: Previews) -> None:
         self._service = service
         self._asked = asked
+        self._previews = previews
         self._told: dict[int, int] = {}  # partial images of each picture
         self._completed: set[int] = set()
 
@@ -116,16 +121,12 @@ class _Stream:
             async with self._service.blocking.held(person, submission) as view:
                 is_accepted = True
                 yield b""
-                async for event in self._service.follow(person, view.job.id):
-                    match event.payload:
-                        case Preview() as preview if self._is_due(preview, view.job.params):
-                            yield await self._partial(preview, view.job.params)
-                        case ImageStored(image):
-                            yield await self._finished(image, view.job.params)
-                        case Snapshot(view) | Ended(view):
-                            for image in view.job.images:
-                                if image.index not in self._completed:
-                                    yield await self._finished(image, view.job.params)
+                async with contextlib.aclosing(self._service.follow(person, view.job.id)) as followed:
+                    async for event in followed:
+                        if isinstance(event.payload, Snapshot | Ended):
+                            view = event.payload.view
+                        async for told in self._telling(event.payload, view.job.params):
+                            yield told
                 over(view)
             succeeded(view)
         except LimnerError as error:
@@ -135,11 +136,25 @@ class _Stream:
             return
         yield _DONE
 
+    async def _telling(self, payload: Payload, params: GenerationParams) -> AsyncGenerator[bytes]:
+        images: tuple[Image, ...] = ()
+        match payload:
+            case Preview() if self._is_due(payload, params):
+                yield await self._partial(payload, params)
+            case ImageStored(image):
+                images = (image,)
+            case Snapshot(view) | Ended(view):
+                images = view.job.images
+        for image in images:
+            if image.index not in self._completed:  # a snapshot may tell of it, too
+                yield await self._finished(image, params)
+
     def _is_due(self, preview: Preview, params: GenerationParams) -> bool:
         """They are spread over the steps; a picture that is done sooner has fewer."""
         most = self._asked.partial_images or 0
         told = self._told.get(preview.index, 0)
-        return told < most and preview.step >= told / most * params.num_inference_steps
+        is_due = told < most and preview.step >= told / most * params.num_inference_steps
+        return is_due and self._previews.show(preview.index)
 
     async def _partial(self, preview: Preview, params: GenerationParams) -> bytes:
         told = self._told.get(preview.index, 0)

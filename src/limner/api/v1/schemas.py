@@ -76,7 +76,11 @@ class ImagesUsage(Answer):
     input_tokens_details: InputTokens
 
 
-class ImageDatum(Answer):
+class ImageDatum(BaseModel):
+    """What is null is left out."""
+
+    model_config = ConfigDict(frozen=True)
+
     b64_json: str | None = Field(default=None, description="The file, when asked for as `b64_json`")
     url: str | None = Field(default=None, description="Where it lies, when asked for as `url`")
     revised_prompt: str = Field(description="What was painted, also where the prompt writer wrote it")

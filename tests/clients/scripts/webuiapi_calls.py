@@ -1,4 +1,4 @@
-"""Run in the client's own environment: does what it is told with `webuiapi` and prints what came back."""
+"""`webuiapi` makes the calls of the second argument, on the port of the first, and says what came."""
 
 from __future__ import annotations
 
@@ -70,14 +70,15 @@ def from_picture(api: Any) -> dict[str, Any]:
     return refused(api, "img2img", images=[noise], prompt="a red house")
 
 
-def main() -> None:
-    api = WebUIApi(host="127.0.0.1", port=int(sys.argv[1]), sampler="Euler a", steps=8)
-    answers = []
-    for call, values in json.loads(sys.argv[2]):
-        own = globals().get(call)
-        answers.append(own(api, **values) if own else getattr(api, call)(**values))
-    json.dump(answers, sys.stdout)
+def with_password(api: Any, password: str) -> dict[str, Any]:
+    """Paints, as whoever has this password."""
+    api.set_auth("anybody", password)
+    return refused(api, "txt2img", prompt="a red house")
 
 
-if __name__ == "__main__":
-    main()
+api = WebUIApi(host="127.0.0.1", port=int(sys.argv[1]), sampler="Euler a", steps=8)
+answers = []
+for call, values in json.loads(sys.argv[2]):
+    own = globals().get(call)
+    answers.append(own(api, **values) if own else getattr(api, call)(**values))
+json.dump(answers, sys.stdout)
