@@ -1327,18 +1327,21 @@ export interface components {
              */
             random?: boolean | null;
         };
-        /** ImageDatum */
+        /**
+         * ImageDatum
+         * @description What is null is left out.
+         */
         ImageDatum: {
             /**
              * B64 Json
              * @description The file, when asked for as `b64_json`
              */
-            b64_json: string | null;
+            b64_json?: string | null;
             /**
              * Url
              * @description Where it lies, when asked for as `url`
              */
-            url: string | null;
+            url?: string | null;
             /**
              * Revised Prompt
              * @description What was painted, also where the prompt writer wrote it
@@ -1529,7 +1532,7 @@ export interface components {
             max_new_tokens: components["schemas"]["Range"];
             /**
              * Queued
-             * @description Generations one person may have waiting
+             * @description Generations that the caller may have waiting
              */
             queued: number;
             /**
@@ -2198,7 +2201,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Starting, failing, or the disk is full; see Retry-After */
+        /** @description Starting, failing, not to be checked, or the disk is full; see Retry-After */
         Problem503: {
             headers: {
                 [name: string]: unknown;
@@ -2243,7 +2246,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is not JSON */
+        /** @description The body is not JSON, or (under /v1) moderation refuses this */
         Problem400: {
             headers: {
                 [name: string]: unknown;
@@ -2261,7 +2264,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Values that cannot be used, or what moderation refuses */
+        /** @description Values that cannot be used, or (elsewhere) what moderation refuses */
         Problem422: {
             headers: {
                 [name: string]: unknown;
@@ -2297,7 +2300,7 @@ export interface components {
                 "application/json": components["schemas"]["SdError"];
             };
         };
-        /** @description Starting, failing, or the disk is full; see Retry-After */
+        /** @description Starting, failing, not to be checked, or the disk is full; see Retry-After */
         SdError503: {
             headers: {
                 [name: string]: unknown;
@@ -2342,7 +2345,7 @@ export interface components {
                 "application/json": components["schemas"]["SdError"];
             };
         };
-        /** @description The body is not JSON */
+        /** @description The body is not JSON, or (under /v1) moderation refuses this */
         SdError400: {
             headers: {
                 [name: string]: unknown;
@@ -2360,7 +2363,7 @@ export interface components {
                 "application/json": components["schemas"]["SdError"];
             };
         };
-        /** @description Values that cannot be used, or what moderation refuses */
+        /** @description Values that cannot be used, or (elsewhere) what moderation refuses */
         SdError422: {
             headers: {
                 [name: string]: unknown;
@@ -2405,7 +2408,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorOut"];
             };
         };
-        /** @description Starting, failing, or the disk is full; see Retry-After */
+        /** @description Starting, failing, not to be checked, or the disk is full; see Retry-After */
         ErrorOut503: {
             headers: {
                 [name: string]: unknown;
@@ -2450,7 +2453,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorOut"];
             };
         };
-        /** @description The body is not JSON */
+        /** @description The body is not JSON, or (under /v1) moderation refuses this */
         ErrorOut400: {
             headers: {
                 [name: string]: unknown;
@@ -2468,7 +2471,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorOut"];
             };
         };
-        /** @description Values that cannot be used, or what moderation refuses */
+        /** @description Values that cannot be used, or (elsewhere) what moderation refuses */
         ErrorOut422: {
             headers: {
                 [name: string]: unknown;
