@@ -10,14 +10,17 @@ import numpy as np
 
 from limner.engine.curve import Curve
 from limner.engine.messages import Cancelled, EngineEvent, Finished, ImageRequest, Progress, Stats, Timings
-from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
+from limner.engine.wire import CancelRequest, EngineStart, Ready, Report, Working
 from limner.process.child import Inbox, Send
 
 STEP_S = 0.02
+# The others wait until one of these is done.
+TOGETHER = 8
 
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
-    """Prompts: `poison` ends the process at its third step, `trap` stops its work there for ever."""
+    """Prompts, at their third step: `poison` ends the process, `trap` stops its work for ever, `patient`
+    takes three seconds, and said so before."""
     curves = tuple(Curve(model.info.name, {1: STEP_S}) for model in start.models)
     send(Ready(16, STEP_S, curves))
     running: dict[str, tuple[ImageRequest, int]] = {}
@@ -30,19 +33,29 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
                 del running[message.request_id]
                 send(Report(STEP_S, (Cancelled(message.request_id),), Stats()))
             message = inbox.poll()
+        together = list(running.values())[:TOGETHER]
+        send(Working(frozenset(request.id for request, _ in together), _patience_s(together)))
         time.sleep(STEP_S)
-        send(Report(STEP_S, tuple(_stepped(running)), Stats()))
+        send(Report(STEP_S, tuple(_stepped(running, together)), Stats()))
 
 
-def _stepped(running: dict[str, tuple[ImageRequest, int]]) -> list[EngineEvent]:
+def _patience_s(together: list[tuple[ImageRequest, int]]) -> float:
+    return 30.0 if any(request.params.prompt == "patient" for request, _ in together) else 0.0
+
+
+def _stepped(
+    running: dict[str, tuple[ImageRequest, int]], together: list[tuple[ImageRequest, int]]
+) -> list[EngineEvent]:
     events: list[EngineEvent] = []
-    for request, step in list(running.values()):
+    for request, step in together:
         done, steps = step + 1, request.params.num_inference_steps
         running[request.id] = request, done
         if done == 3 and request.params.prompt == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         if done == 3 and request.params.prompt == "trap":
             time.sleep(3600)
+        if done == 3 and request.params.prompt == "patient":
+            time.sleep(3)
         events.append(Progress(request.id, done, steps, 0.0))
         if done == steps:
             del running[request.id]

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import pytest
 
+from limner.cli.bench import bench
+from limner.cli.generate import generate
+from limner.cli.options import ENGINE
+from limner.cli.serve import serve
 from limner.models.torch_networks import has_bfloat16
 from tests import tiny
 from tests.running import limner
@@ -25,6 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     ended = limner(
         *("bench", "--quick", "--seconds", "2", "--clients", "4", "--load", "1"),
         *("--long-steps", "8", "10", "--model", str(model), "-o", str(folder / "out")),
+        *("--backend", "torch", "--dtype", "float32", "--cache-dir", str(folder / "cache")),
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, folder / "out"
@@ -45,6 +51,21 @@ def test_bench_says_what_was_measured_where_and_how(found: Any) -> None:
     assert (found["subject"]["steps"], found["subject"]["long_steps"]) == (6, [8, 10])
     assert found["curve"][0]["rows"] == 1
     assert all(point["step_s"] > 0 for point in found["curve"])
+
+
+def test_bench_measures_the_engine_that_was_asked_for(run: tuple[str, Path]) -> None:
+    cache = run[1].parent / "cache"
+    assert (cache / "models").is_dir()
+    made = {file.name.partition("-")[0] for file in cache.rglob("*") if file.is_file()}
+    assert "network.xml" not in made, "OpenVINO converted a network, and --backend torch was asked for"
+    assert "dtype" not in made, "precisions were compared, and --dtype float32 was asked for"
+
+
+@pytest.mark.parametrize("command", [serve, generate, bench])
+def test_every_command_that_paints_takes_the_engines_options(command: click.Command) -> None:
+    assert {f"--{name.replace('_', '-')}" for name in ENGINE} <= {
+        flag for option in command.params for flag in option.opts
+    }
 
 
 def test_every_field_of_the_file_is_documented(found: Any) -> None:

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from limner.diffusion.samplers import sampler_table
+from limner.engine.request import Group
+from limner.engine.runner import Runner
 from limner.errors import ModelUnusable
 from limner.models import kept, modules
 from limner.models.catalog import STARTER, open_model
@@ -302,13 +304,16 @@ def test_the_starters_picture_is_that_of_torch_in_both_precisions(cache_dir: Pat
     ids=["faster and as good", "faster and worse", "not numbers", "as good and slower"],
 )
 def test_a_precision_is_taken_when_it_is_faster_and_the_picture_is_as_good(
-    reference: StableDiffusion, error: float, pause_s: float, chosen: str
+    reference: StableDiffusion, error: float, pause_s: float, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = [0.0]
+    monkeypatch.setattr("limner.models.precision.time.perf_counter", lambda: now[0])
+
     def load(part: str, dtype: torch.dtype) -> object:
         exact = dtype == torch.float32
 
         def network(*inputs: torch.Tensor) -> torch.Tensor:
-            threading.Event().wait(0.005 if exact else pause_s)
+            now[0] += 0.005 if exact else pause_s
             answer = (
                 inputs[0].mean(1, keepdim=True).expand(-1, 3, -1, -1) if part == "vae" else 0.1 * inputs[0]
             )
@@ -328,25 +333,48 @@ def test_the_choice_of_a_precision_is_remembered(
     assert StableDiffusion(folder, backend="openvino", threads=1, cache_dir=cache_dir).dtype == first.dtype
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_done_without(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_many_sizes_fill_the_cache_only_so_far_and_work_all_the_same(
+    folder: Path, tmp_path: Path, model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    keeping = kept.Kept(tmp_path / "file" / "cache")
-    made = keeping.folder([folder / "model_index.json"], lambda f: f.joinpath("made").touch())
-    assert (made / "made").exists()
-    assert "give another --cache-dir" in caplog.text
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=tmp_path)
+    network = loaded._denoiser
+    assert isinstance(network, openvino_networks.OpenVinoNetwork)
+    inputs = [inputs_of(model, 1, 8, width) for width in (8, 9, 10)]
+    first = loaded.predict(*inputs[0])
+    (shape,) = network._folder.glob("compiled/*")
+    most = 5 * sum(file.stat().st_size for file in shape.iterdir()) // 4
+    assert most > 0
+    monkeypatch.setattr(kept, "MAX_COMPILED_BYTES", most)
+    for one in inputs[1:]:
+        loaded.predict(*one)
+    found = list(tmp_path.rglob("compiled/*/*"))
+    assert 0 < sum(file.stat().st_size for file in found) <= most
+    assert not shape.exists(), "it was used first, and longest ago"
+    network._compiled.clear()
+    assert torch.equal(loaded.predict(*inputs[0]), first)
 
 
-def test_what_was_not_used_for_longest_is_dropped_first(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_of_a_network_whose_compiled_shapes_do_not_all_fit_the_engine_knows_how_many_do(
+    folder: Path, cache_dir: Path, reference: StableDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeping = kept.Kept(tmp_path / "cache")
-    files = [folder / part / "config.json" for part in ("unet", "vae", "text_encoder")]
-    made = [
-        keeping.folder([file], lambda f: f.joinpath("made").write_bytes(b"0" * 1000)) for file in files[:2]
-    ]
-    monkeypatch.setattr(kept, "MAX_BYTES", 1500)
-    keeping.folder(files[:1], lambda f: None)  # used again
-    keeping.folder(files[2:], lambda f: None)
-    assert [one.exists() for one in made] == [True, False]
+    monkeypatch.setattr(openvino_networks, "_room", lambda *_: 2)
+    cramped = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    sizes = [Group("tiny", cramped.latent_shape(64, 64 + 16 * i)) for i in range(3)]
+    two, three = [(size, 1) for size in sizes[:2]], [(size, 1) for size in sizes]
+    runner = Runner({"tiny": cramped})
+    assert runner.fit(two)
+    assert not runner.fit(three)
+    assert not runner.fit([*two, (sizes[0], 2)]), "with guidance it is another shape"
+    assert Runner({"tiny": cramped}, exact=2).fit([*two, (sizes[0], 2)])
+    assert Runner({"tiny": reference}).fit(three)
+
+
+def test_what_is_compiled_is_known_before_it_is_asked_for(
+    folder: Path, cache_dir: Path, model: StableDiffusion
+) -> None:
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    shape = loaded.latent_shape(64, 64)
+    assert not loaded.compiled(shape, 2)
+    loaded.predict(*inputs_of(model, 2))
+    assert loaded.compiled(shape, 2)
+    assert not loaded.compiled(shape, 1)

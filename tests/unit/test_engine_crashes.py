@@ -17,6 +17,7 @@ from limner.engine.local import LocalEngine
 from limner.engine.messages import Cancelled, EngineEvent, Failed, Finished, ImageRequest, Progress
 from limner.models.catalog import LocalModel
 from limner.params import resolve, submission
+from tests.crashing import TOGETHER
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ async def running(heartbeat_timeout_s: float = 8.0) -> AsyncIterator[Engine]:
 async def ready(engine: Engine, but: int | None = None) -> None:
     """Wait for an engine whose process is not `but`."""
     async with asyncio.timeout(30):
-        while engine.health().state != "ready" or engine.pid == but:
+        while engine.health().state != "ready" or engine.pid in (but, None):
             await asyncio.sleep(0.01)
 
 
@@ -100,6 +101,31 @@ async def test_after_a_crash_pictures_are_made_one_by_one_and_newcomers_wait() -
         assert isinstance((await both[0])[-1], Cancelled)
 
 
+async def test_those_the_engine_was_not_at_are_painted_first_and_not_crashed_again() -> None:
+    async with running() as engine:
+        seen: list[EngineEvent] = []
+
+        async def told(request: ImageRequest) -> None:
+            async for event in engine.generate(request):
+                seen.append(event)
+
+        names = ["poison", *(f"beside {i}" for i in range(TOGETHER - 1)), *(f"waiting {i}" for i in range(4))]
+        steps = [4 if name.startswith("waiting") else 10 for name in names]
+        tasks = [
+            asyncio.create_task(told(asked(name, prompt=name, num_inference_steps=count)))
+            for name, count in zip(names, steps, strict=True)
+        ]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*tasks)
+        assert engine.stats().restarts == 3, "with the others, and twice alone"
+        ends = {event.request_id: event for event in seen if isinstance(event, Finished | Failed)}
+        assert [name for name, end in ends.items() if isinstance(end, Failed)] == ["poison"]
+        order = [event.request_id for event in seen if isinstance(event, Finished)]
+        assert set(order[:4]) == set(names[TOGETHER:]), "before those who may have crashed it"
+        waiting = [event for event in seen if event.request_id == names[-1] and isinstance(event, Progress)]
+        assert [event.step for event in waiting] == sorted({event.step for event in waiting}), "begun once"
+
+
 async def test_a_request_may_be_cancelled_or_left_while_the_engine_comes_back() -> None:
     async with running() as engine:
         cancelled, left, kept = painted(engine, *(asked(n, num_inference_steps=150) for n in ("c", "l", "k")))
@@ -142,6 +168,16 @@ async def test_an_engine_that_lives_but_makes_no_steps_is_replaced(monkeypatch: 
         [failed, found] = await ends([trap, other])
         assert isinstance(failed, Failed)
         assert isinstance(found, Finished)
+
+
+async def test_an_engine_that_said_it_would_take_long_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("limner.engine.local.LEAST_STUCK_S", 1.0)
+    async with running() as engine:
+        [end] = await ends(painted(engine, asked("patient", prompt="patient")))
+        assert isinstance(end, Finished)
+        assert engine.stats().restarts == 0
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from itertools import pairwise
 from subprocess import run
 
 import pytest
@@ -184,6 +185,24 @@ def test_a_step_is_short_while_people_wait_who_cannot_share_it() -> None:
     assert sum(ticket.rows for ticket in steps[0]) == 4
 
 
+@pytest.mark.parametrize("fit", [True, False])
+def test_sizes_that_do_not_fit_into_memory_together_do_not_change_at_every_step(fit: bool) -> None:
+    scheduler = Scheduler(lambda _: LARGE, lambda wanted: fit or len(wanted) <= 2)
+    for person in "abc":
+        scheduler.add(Ticket(person, person, person, 2, 150))
+    groups = []
+    while len(scheduler):
+        (chosen,) = scheduler.schedule()
+        groups.append(chosen.group)
+        scheduler.ran([chosen], LARGE.step_s(2))
+        if chosen.remaining == 0:
+            scheduler.remove(chosen.id)
+    changes = sum(one != other for one, other in pairwise(groups))
+    assert len(groups) == 3 * 150
+    assert (changes > 100) == fit, changes
+    assert fit or changes <= len(groups) / LEAD_STEPS + 3
+
+
 def test_leaving_and_coming_back_gives_no_advantage() -> None:
     scheduler = filled(*many("steady", 1, steps=9000, group="large"))
     served = Counter[str]()
@@ -207,9 +226,9 @@ def test_a_removed_request_is_gone_at_once() -> None:
 class Crowd:
     """People who come at random, some again and again, with much or little: the clock of their waits."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, fit: bool) -> None:
         self.random = random.Random(seed)
-        self.scheduler = filled()
+        self.scheduler = Scheduler(CURVES.__getitem__, lambda _: fit)
         self.waiting: dict[str, float] = {}
         self.clock = self.longest_s = 0.0
         self.most_people = 1
@@ -249,9 +268,12 @@ class Crowd:
 
 @pytest.mark.parametrize("groups", [("a",), ("a", "b"), ("large",), ("a", "large")])
 @pytest.mark.parametrize("visitors", [False, True])
-def test_nobody_waits_longer_than_the_bound_whoever_comes(groups: tuple[str, ...], visitors: bool) -> None:
+@pytest.mark.parametrize("fit", [False, True])
+def test_nobody_waits_longer_than_the_bound_whoever_comes(
+    groups: tuple[str, ...], visitors: bool, fit: bool
+) -> None:
     for seed in range(6):
-        crowd = Crowd(seed)
+        crowd = Crowd(seed, fit)
         crowd.arrive("patient", 150, groups[-1])
         crowd.go(groups, visitors)
         bound_s = 7 * crowd.most_people * LEAD_STEPS * crowd.slowest_s

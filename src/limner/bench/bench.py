@@ -40,7 +40,7 @@ from limner.bench.server import whole_server
 from limner.bench.ways import OneByOne, Plain, PlainLoop, StepBatching, Way, WholeBatches
 from limner.bench.workload import Arrival, Workload
 from limner.engine.curve import Curve
-from limner.engine.local import LocalEngine
+from limner.engine.messages import Engine
 from limner.models.catalog import STARTER, LocalModel
 from limner.service.offline import loaded
 
@@ -53,9 +53,11 @@ LEAST_OF_SLOW = 2  # pictures that a way too slow for the whole burst makes of i
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`device` and `threads` as in the settings; `command`: how it was asked for."""
+    """`engine` has this model alone, and is not started. `device` and `threads`, for the controls, as in the
+    settings; `command`: how it was asked for."""
 
     model: LocalModel
+    engine: Engine
     device: str
     threads: int
     plan: Plan
@@ -77,9 +79,7 @@ class _Bench:
         self._model = asked.model.info
         self._plan = asked.plan.for_model(self._model)
         self._work = Workload(self._model, self._plan)
-        self._engine = LocalEngine(
-            (asked.model,), device=asked.device, threads=asked.threads, log_level="error"
-        )
+        self._engine = asked.engine
         self._plain = Plain(asked.model.folder, asked.device, asked.threads)
         self._ways: dict[str, Way] = {}
         self._limner = StepBatching(self._engine)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from limner.models.processor import processor_name, processors
 
 LIBRARIES = ("torch", "diffusers", "transformers", "openvino")
 
@@ -23,19 +23,9 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     system = f"{platform.system()} {platform.machine()}"
     libraries = {name: _version(name) for name in LIBRARIES}
-    return Machine(_processor(), cores, system, platform.python_version(), libraries)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+    return Machine(processor_name(), processors(), system, platform.python_version(), libraries)
 
 
 def _version(library: str) -> str | None:

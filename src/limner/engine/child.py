@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.graph import GraphPool
+from limner.models.processor import processor_name, processors, visible_processors
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
 
@@ -34,9 +34,9 @@ EXACT_ROWS_ELSEWHERE = 8
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     """The entry for `SupervisedProcess`. Raises `ModelUnusable` when a model cannot be loaded."""
-    threads = start.threads or os.cpu_count() or 1
-    if start.threads or start.exact:
-        torch.set_num_threads(threads)
+    start = replace(start, threads=chosen_threads(start))
+    if start.threads:
+        torch.set_num_threads(start.threads)
     if start.compiled:
         # Read when torch first compiles.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(start.cache_dir / "compiled"))
@@ -46,11 +46,11 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     remembered = Remembered(start.cache_dir / "curves.json")
     curves = []
     for model in start.models:
-        key = _identity(model, runner.model(model.info.name), threads, start)
+        key = _identity(model, runner.model(model.info.name), start)
         curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, remembered, key))
     slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
     send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
-    serve(StepLoop(runner, checker), inbox, send)
+    serve(StepLoop(runner, checker, send), inbox, send)
 
 
 def prepare(start: EngineStart, device: str) -> Runner:
@@ -98,14 +98,13 @@ def _checker(start: EngineStart, device: str) -> SafetyChecker | None:
 def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion:
     # Which precision is faster is a matter of timing, and that may change from start to start.
     dtype = "float32" if start.exact and start.dtype == "auto" and device == "cpu" else start.dtype
-    threads = start.threads or (os.cpu_count() or 1 if start.exact else 0)
     try:
         return StableDiffusion(
             model.folder,
             device,
             dtype,
             backend=start.backend,
-            threads=threads,
+            threads=start.threads,
             cache_dir=start.cache_dir,
             compiled=start.compiled,
         )
@@ -114,12 +113,12 @@ def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion
         raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
 
 
-def _identity(model: LocalModel, loaded: StableDiffusion, threads: int, start: EngineStart) -> str:
+def _identity(model: LocalModel, loaded: StableDiffusion, start: EngineStart) -> str:
     """Changes when steps may take another time: weights, size, device and its memory, precision, threads,
     compilers, torch."""
     files = sorted(model.folder.glob("unet/*.safetensors"))
     weights = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else processor_name()
     size = model.info.width, model.info.height
     told = (
         str(model.folder),
@@ -129,11 +128,18 @@ def _identity(model: LocalModel, loaded: StableDiffusion, threads: int, start: E
         name,
         loaded.backend,
         str(loaded.dtype),
-        threads,
+        start.threads or processors(),
         start.compiled,
         start.memory_gb,
     )
     return hashlib.sha256(repr((*told, torch.__version__)).encode()).hexdigest()
+
+
+def chosen_threads(start: EngineStart) -> int:
+    """0: left to torch and OpenVINO, which know what is there, but not what a container may take of it."""
+    if start.threads or not (start.exact or processors() < visible_processors()):
+        return start.threads
+    return processors()
 
 
 def chosen_device(asked: str) -> str:

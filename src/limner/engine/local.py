@@ -23,7 +23,8 @@ from limner.engine.messages import (
     Progress,
     Stats,
 )
-from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
+from limner.engine.patience import STUCK_STEPS
+from limner.engine.wire import CancelRequest, EngineStart, Ready, Report, Working
 from limner.models.catalog import LocalModel
 from limner.models.network import Backend, Dtype
 from limner.models.safety_folder import SafetyFolder
@@ -32,8 +33,7 @@ from limner.process.supervised import SupervisedProcess
 
 log = logging.getLogger(__name__)
 
-# An engine with work that reports nothing for this many times its longest step is stuck, not busy.
-STUCK_STEPS = 10
+# An engine with work that says nothing for so long is stuck, unless it said that this may take longer.
 LEAST_STUCK_S = 30.0
 # One that worked is awaited for so many starts; until then its requests wait, too.
 RESTARTS = 3
@@ -45,7 +45,7 @@ MOST_CRASHES = 2
 class _Stream:
     """One request's way out: the newest progress and preview wait for the reader, and nothing older.
 
-    `suspect`: it was there when an engine crashed. `crashes`: of engines that had it alone.
+    `suspect`: an engine crashed while it worked on it. `crashes`: of engines that had it alone.
     """
 
     request: ImageRequest
@@ -84,8 +84,9 @@ class _Stream:
 class LocalEngine:
     """The `Engine` that runs its models in a child process of this one; the first model is the default.
 
-    When that process crashes or is replaced, those whose pictures it had are made again one by one, before
-    all others, so that one that crashes it every time fails alone. `cache_dir` None: the user's own.
+    When that process crashes or is replaced, all that it had is made again. Those whose pictures it was at
+    come after the others who were there and before newcomers, one by one, so that one that crashes it every
+    time fails alone. `cache_dir` None: the user's own.
     """
 
     ENTRY = "limner.engine.child:main"
@@ -113,6 +114,7 @@ class LocalEngine:
         self._health = Health("stopped")
         self._stats = Stats()
         self._step_s = 0.0
+        self._working = Working(frozenset(), 0.0)
         self._heard_at = 0.0
         self._starts_left = 0
         self._watch: asyncio.Task[None] | None = None
@@ -196,27 +198,33 @@ class LocalEngine:
         return Failed(request.id, "; ".join(p.message for p in problems)) if problems else None
 
     def _send_waiting(self) -> None:
-        """All who wait; after a crash the suspects first, each alone."""
+        """All who wait, in their order; but a suspect when nobody else is there, and then nobody else."""
         if self._health.state != "ready":
             return
         unfinished = [stream for stream in self._streams.values() if stream.end is None]
-        suspects = sorted((s for s in unfinished if s.suspect), key=lambda s: s.crashes)
-        if any(stream.sent for stream in suspects):
-            return
-        if not any(stream.sent for stream in unfinished):
+        at_once = sum(stream.sent for stream in unfinished)
+        if not at_once:
             self._heard_at = asyncio.get_running_loop().time()
-        for stream in suspects[:1] or unfinished:
+        for stream in unfinished:
+            if stream.suspect and at_once > stream.sent:
+                return
             if not stream.sent:
                 stream.sent = True
+                at_once += 1
                 self._process.send(stream.request)
+            if stream.suspect:
+                return
 
     def _on_message(self, message: object) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         if isinstance(message, Ready):
             self._step_s = message.step_s
+            self._working = Working(frozenset(), 0.0)
             self._health = Health("ready", "", message.slots)
             self._stats = Stats(restarts=self._stats.restarts, curves=message.curves)
             self._send_waiting()
+        elif isinstance(message, Working):
+            self._working = message
         elif isinstance(message, Report):
             self._step_s = max(message.step_s, 0.99 * self._step_s)
             before = self._stats
@@ -250,17 +258,23 @@ class LocalEngine:
             self._fail_all(f"the engine went away: {reason}")
 
     def _suspect(self, reason: str) -> None:
-        """Whoever was in the engine may have crashed it; one that was alone in it twice did."""
-        for stream in self._streams.values():
-            if not stream.sent or stream.end is not None:
-                continue
+        """Those whose pictures it was at may have crashed it; one that was alone in it twice did.
+
+        When it did not come to say whom it was at, it may have been any.
+        """
+        inside = [stream for stream in self._streams.values() if stream.sent and stream.end is None]
+        at_work = [stream for stream in inside if stream.request.id in self._working.request_ids]
+        for stream in inside:
+            stream.sent = False
+            if stream.cancelled:
+                stream.put(Cancelled(stream.request.id))
+        for stream in at_work or inside:
             request_id = stream.request.id
             stream.crashes += stream.suspect
-            if stream.cancelled:
-                stream.put(Cancelled(request_id))
-            elif stream.crashes == MOST_CRASHES:
+            if stream.crashes == MOST_CRASHES:
                 stream.put(Failed(request_id, f"the engine crashes at this picture ({reason})"))
-            stream.suspect, stream.sent = True, False
+            stream.suspect = True
+            self._streams[request_id] = self._streams.pop(request_id)  # behind all who are there
 
     def _fail_all(self, reason: str) -> None:
         for stream in self._streams.values():
@@ -271,8 +285,8 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1.0)
-            patience_s = max(LEAST_STUCK_S, STUCK_STEPS * self._step_s)
+            patience_s = max(LEAST_STUCK_S, STUCK_STEPS * self._step_s, self._working.patience_s)
             working = any(stream.sent and stream.end is None for stream in self._streams.values())
             if working and self._health.state == "ready" and loop.time() - self._heard_at > patience_s:
-                log.error("the engine has made no step for %.0f s; replacing it", patience_s)
+                log.error("the engine has said nothing for %.0f s; replacing it", patience_s)
                 self._process.kill()

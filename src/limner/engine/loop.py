@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,12 @@ from limner.engine.messages import (
     Stats,
     Timings,
 )
+from limner.engine.patience import TOLD_IN_S, decode_patience_s
 from limner.engine.preview import MEDIA_TYPE, encode_preview
 from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
+from limner.engine.wire import Working
 from limner.errors import EngineFailed
 from limner.models.memory import OutOfMemory
 
@@ -42,11 +45,20 @@ LOOK_EVERY_S = 0.01
 
 
 class StepLoop:
-    """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`."""
+    """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`.
 
-    def __init__(self, runner: Runner, checker: SafetyChecker | None = None) -> None:
+    `say` is told what comes next, before it is done.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        checker: SafetyChecker | None = None,
+        say: Callable[[Working], object] = lambda _: None,
+    ) -> None:
         self._runner = runner
-        self._scheduler = Scheduler(runner.curve)
+        self._say, self._said = say, Working(frozenset(), 0.0)
+        self._scheduler = Scheduler(runner.curve, runner.fit)
         self._decoder = Decoder(checker)
         self._running: dict[str, RunningRequest] = {}
         self._events: list[EngineEvent] = []
@@ -79,7 +91,8 @@ class StepLoop:
         return events
 
     def _begin(self, request: ImageRequest, arrived_at: float, *, precise: bool = False) -> None:
-        model = self._runner.model(request.params.model, precise=precise)
+        # Any copy of the model knows what is asked here; that in float32 is loaded when its first step comes.
+        model = self._runner.model(request.params.model)
         running = RunningRequest.begin(request, model, arrived_at, precise=precise)
         self._running[request.id] = running
         self._scheduler.add(running.ticket)
@@ -87,6 +100,7 @@ class StepLoop:
     def _run(self, chosen: Sequence[Ticket]) -> None:
         """Each error is told to whom it belongs; the others go on."""
         requests = [self._running[ticket.id] for ticket in chosen]
+        self._announce(requests)
         requests = [running for running in requests if running.slot is not None or self._admit(running)]
         if not requests:
             return
@@ -106,6 +120,18 @@ class StepLoop:
                 self._run([running.ticket])
         else:
             self._advanced(requests, began, room)
+
+    def _announce(self, requests: Sequence[RunningRequest]) -> None:
+        """Whom to ask when it comes to nothing, and after how long."""
+        decoding = [running for running in self._running.values() if running.done]
+        patience_s = [decode_patience_s(r.request.params.width, r.request.params.height) for r in decoding]
+        if requests:
+            patience_s.append(self._runner.patience_s(requests))
+        told_s = TOLD_IN_S * math.ceil(max(patience_s, default=0.0) / TOLD_IN_S)
+        working = Working(frozenset(running.request.id for running in (*requests, *decoding)), told_s)
+        if working != self._said:
+            self._said = working
+            self._say(working)
 
     def _admit(self, running: RunningRequest) -> bool:
         began = time.monotonic()
@@ -232,7 +258,9 @@ class StepLoop:
 
     def _fail_for_memory(self, running: RunningRequest, error: OutOfMemory) -> None:
         size = f"{running.request.params.width}×{running.request.params.height}"
-        reason = f"not enough memory for {size} pixels; try a smaller size ({error})"
+        rows = self._runner.exact
+        kept, remedy = (f" in batches of {rows} rows", ", or start without --exact") if rows else ("", "")
+        reason = f"not enough memory for {size} pixels{kept}; try a smaller size{remedy} ({error})"
         self._end(running, Failed(running.request.id, reason))
 
     def _fail(self, running: RunningRequest, error: BaseException) -> None:

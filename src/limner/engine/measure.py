@@ -20,6 +20,8 @@ BUDGET_S = 1.5
 PREPARE_S = 30.0
 MISSES = 2
 DISTURBED = 1.5
+# Curves that are remembered, of as many models, settings and versions of either.
+MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ class Remembered:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             part = self._file.with_suffix(".part")
-            part.write_text(json.dumps(self._read() | {key: measured}), encoding="utf-8")
+            known = self._read()
+            known.pop(key, None)
+            newest = dict([*known.items(), (key, measured)][-MOST:])
+            part.write_text(json.dumps(newest), encoding="utf-8")
             part.replace(self._file)
         except OSError as error:
             log.warning("what was measured cannot be remembered in %s: %s", self._file, error)

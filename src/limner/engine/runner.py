@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,9 +14,12 @@ from limner.engine.batch import Batch
 from limner.engine.curve import BUCKETS, Curve, bucket_of
 from limner.engine.decoder import Undecoded
 from limner.engine.measure import Remembered, measure
+from limner.engine.patience import step_patience_s
 from limner.engine.request import Group, RunningRequest
+from limner.engine.room import Room
 from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
+from limner.errors import ModelUnusable
 from limner.models.graph import GraphPool, give_back_memory
 from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
@@ -50,18 +55,21 @@ class Runner:
     ) -> None:
         self._models = models
         self._graphs = graphs
-        self._exact = exact
+        self.exact = exact
         self._in_float32 = in_float32 or models.__getitem__
         self._precise: dict[str, StableDiffusion] = {}
         self._places: dict[Group, _Place] = {}
-        self._limits: dict[Group, int] = {}
+        self._rooms: dict[Group, Room] = {}
         self._native: dict[str, tuple[int, Curve]] = {}
         self._curves: dict[Group, Curve] = {}
 
     def warm_up(self, name: str, width: int, height: int, remembered: Remembered, key: str) -> Curve:
-        """Measure the model at its native size, or remember what was measured under `key`."""
+        """Measure the model at its native size, or remember what was measured under `key`.
+
+        Raises `ModelUnusable` where there is no memory for a step.
+        """
         group = Group(name, self._models[name].latent_shape(width, height))
-        told = None if self._exact else remembered.get(key)
+        told = None if self.exact else remembered.get(key)
         known = told or self._measured(group, remembered, key)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
@@ -78,10 +86,17 @@ class Runner:
         return curve
 
     def _measured(self, group: Group, remembered: Remembered, key: str) -> Mapping[int, float]:
-        sizes = (self._exact,) if self._exact else BUCKETS
+        sizes = (self.exact,) if self.exact else BUCKETS
         on_processor = self._model(group).device.type == "cpu"
-        measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
-        if not self._exact and not measured.disturbed and not measured.cut:
+        try:
+            measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
+        except OutOfMemory as error:
+            remedy = "leave --exact out, which keeps batches of one size, or " if self.exact else ""
+            raise ModelUnusable(
+                f"{group.model}: not enough memory for a step of {sizes[0]} rows at its own size ({error}); "
+                f"{remedy}give a smaller --model"
+            ) from error
+        if not self.exact and not measured.disturbed and not measured.cut:
             remembered.put(key, measured.seconds)
         return measured.seconds
 
@@ -112,7 +127,7 @@ class Runner:
             _synchronize(self._model(group))
 
     def _size(self, rows: int) -> int:
-        return max(self._exact, rows) if self._exact else bucket_of(rows)
+        return max(self.exact, rows) if self.exact else bucket_of(rows)
 
     def model(self, name: str, *, precise: bool = False) -> StableDiffusion:
         """`precise`: in float32, whatever it usually runs in. Raises `OutOfMemory`."""
@@ -132,15 +147,39 @@ class Runner:
         if group not in self._curves:
             positions = group.shape.height * group.shape.width
             native, curve = self._native.get(group.model, (positions, Curve(group.model, UNMEASURED)))
-            limit = min(self._exact or BUCKETS[-1], self._limits.get(group, BUCKETS[-1]))
+            limit = min(self.exact or BUCKETS[-1], self._rooms.get(group, Room()).rows)
             self._curves[group] = replace(curve, work=positions / native, limit=limit)
         return self._curves[group]
 
+    def fit(self, wanted: Collection[tuple[Group, int]]) -> bool:
+        """Whether what is compiled for these groups, each with so many rows, is kept if they take turns."""
+        sizes = {(group, self._size(rows)) for group, rows in wanted}
+        for model, count in Counter((group.model, group.precise) for group, _ in sizes).items():
+            room = None if model[1] else self._models[model[0]].room
+            if room is not None and count > room:
+                return False
+        return True
+
+    def patience_s(self, requests: Sequence[RunningRequest]) -> float:
+        """After how much silence a step of these requests, of one group, is stuck."""
+        group = requests[0].group
+        size = self._size(sum(running.ticket.rows for running in requests))
+        return step_patience_s(self.curve(group).step_s(size), prepared=self._prepared(group, size))
+
+    def _prepared(self, group: Group, size: int) -> bool:
+        if group.precise and group.model not in self._precise:
+            return False
+        if self._graphs:
+            batch = self._places[group].batches.get(size) if group in self._places else None
+            if batch is None or not batch.ready:
+                return False
+        return self._model(group).compiled(group.shape, size)
+
     def shrink(self, group: Group) -> bool:
-        """After `OutOfMemory`: smaller batches of this group from now on. False when they are smallest."""
+        """After `OutOfMemory`: smaller batches of this group for a while. False when they are smallest."""
         before = self.curve(group).most_rows
         if before > 1:
-            self._limits[group] = before // 2
+            self._rooms.setdefault(group, Room()).shrink(before // 2, time.monotonic())
             self._curves.pop(group)
             log.warning("out of memory; %s now runs %d rows at once", group, self.curve(group).most_rows)
         self._forget_unused(keep=0)
@@ -173,6 +212,10 @@ class Runner:
                 self._rehearse(group, size)
             self._batch(self._place(group), group, size).run(requests)
         _synchronize(self._model(group))
+        room = self._rooms.get(group)
+        if room is not None and room.widen(time.monotonic()):
+            self._curves.pop(group, None)
+            log.info("%s may run %d rows at once again", group, self.curve(group).most_rows)
         return size
 
     def finished(self, running: RunningRequest) -> Undecoded:

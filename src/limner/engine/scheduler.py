@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -43,9 +43,13 @@ class Ticket:
 
 @dataclass(slots=True)
 class _Person:
-    """`served_s`: the engine's seconds they had. `turns`: the steps in which they had any."""
+    """`served_s`: the engine's seconds they had. `turns`: the steps in which they had any.
+
+    `waits`: they were far ahead, and do not come back before the others are where they are.
+    """
 
     served_s: float
+    waits: bool = False
     turns: int = 0
     tickets: dict[str, Ticket] = field(default_factory=dict)
 
@@ -68,11 +72,19 @@ class Scheduler:
     one person's requests, one with r steps to go is overtaken by none that arrives more than `PATIENCE`·r
     of their turns after it.
 
-    `curve_of`: how long steps of a group take.
+    Where what is compiled for all who are there does not fit into memory together, taking turns at every step
+    would compile again at each. Then whoever got too far ahead waits until the others have as much as they,
+    which is within the same bound.
+
+    `curve_of`: how long steps of a group take. `fit`: whether groups, each with so many rows, fit together.
     """
 
-    def __init__(self, curve_of: Callable[[Any], Curve]) -> None:
-        self._curve_of = curve_of
+    def __init__(
+        self,
+        curve_of: Callable[[Any], Curve],
+        fit: Callable[[Collection[tuple[Any, int]]], bool] = lambda _: True,
+    ) -> None:
+        self._curve_of, self._fit = curve_of, fit
         self._people: dict[str, _Person] = {}
         self._away: dict[str, float] = {}  # those without requests who had more than their share
         self._tickets: dict[str, Ticket] = {}
@@ -107,19 +119,28 @@ class Scheduler:
         """The requests, all of one group, to move one denoising step; none when nobody waits."""
         if not self._people:
             return []
+        self._let_wait()
         leader = self._in_turn(person.first() for person in self._people.values())[0]
         people = {ticket.person for ticket in self._tickets.values() if ticket.group == leader.group}
         order = self._in_turn(self._people[person].first(leader.group) for person in people)
         order.sort(key=lambda ticket: ticket is not leader)
         return self._fill(order, self._room(order))
 
+    def _let_wait(self) -> None:
+        fit = self._fit({(ticket.group, ticket.rows) for ticket in self._tickets.values()})
+        least_s = min(person.served_s for person in self._people.values())
+        for person in self._people.values():
+            lead_s = 0.0 if person.waits else LEAD_STEPS * self._step_s(person.first())
+            person.waits = not fit and person.served_s - least_s > lead_s
+
     def _in_turn(self, firsts: Iterable[Ticket]) -> list[Ticket]:
         """One ticket of each person, in the order of their turns."""
         least_s = min(person.served_s for person in self._people.values())
 
         def turn(ticket: Ticket) -> tuple[bool, float, int]:
-            served_s = self._people[ticket.person].served_s
-            ahead = served_s - least_s > LEAD_STEPS * self._step_s(ticket)
+            person = self._people[ticket.person]
+            served_s = person.served_s
+            ahead = person.waits or served_s - least_s > LEAD_STEPS * self._step_s(ticket)
             return ahead, served_s if ahead else self._left_s(ticket.person), ticket.order
 
         return sorted(firsts, key=turn)

@@ -14,7 +14,7 @@ from limner.models.safety_folder import SafetyFolder
 
 @dataclass(frozen=True, slots=True)
 class EngineStart:
-    """`threads` 0: as many as the machine has processors. `exact`: batches of one size, always.
+    """`threads` 0: as many as there are processors for it. `exact`: batches of one size, always.
 
     `cache_dir`: for what can be made again. `backend`, `dtype`: what computes on a processor, and in which
     precision. `compiled`: by torch.compile. `memory_gb`: of the GPU's, in GiB. `safety`: looks at
@@ -40,6 +40,17 @@ class Ready:
     slots: int
     step_s: float
     curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """Said when it changes, before it is done: whose pictures the engine moves on or decodes.
+
+    Until it says more, only silence of more than `patience_s` is a sign of trouble.
+    """
+
+    request_ids: frozenset[str]
+    patience_s: float
 
 
 @dataclass(frozen=True, slots=True)

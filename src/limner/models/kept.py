@@ -1,7 +1,8 @@
-"""What is worked out once for a model and kept on disk: converted networks, choices, colours."""
+"""What is worked out once for a model and kept on disk: converted and compiled networks, choices, colours."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -10,11 +11,14 @@ import platform
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from limner.models.digests import Digests, digest_of
+from limner.models.folder_lock import drop, held
+from limner.models.processor import processor_name, processors
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +26,14 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 PACKAGES = ("diffusers", "openvino", "torch", "transformers")
 MAX_BYTES = 16 * 2**30
+# Of those, for compiled shapes: there is one for each size of picture and batch that anybody asks for.
+MAX_COMPILED_BYTES = 4 * 2**30
 
 
 class Kept:
     """A folder of folders, one for each model part and everything that its conversion depends on.
 
+    What was not used for longest is dropped when there is too much, but nothing that any process uses.
     Without a folder, or where it cannot be written, everything lasts as long as this object.
     """
 
@@ -35,23 +42,47 @@ class Kept:
             folder = Path(tempfile.mkdtemp(prefix="limner-"))
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = folder
+        self._digests = Digests(folder / "digests.json")
 
     def folder(self, files: Iterable[Path], make: Callable[[Path], object]) -> Path:
-        """The folder that belongs to the contents of `files`; `make` fills it where there is none."""
-        found = self._folder / identity(files)
-        if not found.exists():
-            self.prune()
-            started = Path(tempfile.mkdtemp(prefix="started-", dir=self._folder))
-            try:
-                make(started)
-                started.rename(found)
-            except OSError:
-                if not found.exists():  # else somebody else was faster
-                    raise
-            finally:
-                shutil.rmtree(started, ignore_errors=True)
+        """The folder that belongs to the contents of `files`; `make` fills it where there is none.
+
+        It stays there for as long as this object lives.
+        """
+        found = self._folder / self._identity(files)
+        while (hold := held(found)) is None:
+            self._make(found, make)
+        weakref.finalize(self, os.close, hold)
         os.utime(found)
         return found
+
+    def _make(self, found: Path, make: Callable[[Path], object]) -> None:
+        _prune(self._folder.iterdir(), MAX_BYTES)
+        started = Path(tempfile.mkdtemp(prefix="started-", dir=self._folder))
+        hold = held(started)
+        try:
+            make(started)
+            started.rename(found)
+        except OSError:
+            if not found.exists():  # else somebody else was faster
+                raise
+        finally:
+            if hold is not None:
+                os.close(hold)
+            shutil.rmtree(started, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def compiled(self, folder: Path, name: str) -> Iterator[Path]:
+        """Where a compiler keeps one shape of what `folder` holds, for as long as it compiles."""
+        place = folder / "compiled" / name
+        while (hold := held(place)) is None:
+            place.mkdir(parents=True, exist_ok=True)
+        try:
+            os.utime(place)
+            yield place
+        finally:
+            os.close(hold)
+        _prune(self._folder.glob("*/compiled/*"), MAX_COMPILED_BYTES)
 
     def recall(self, name: str, files: Iterable[Path], *words: str) -> dict[str, Any] | None:
         """What was remembered under `name` for these files and words."""
@@ -68,18 +99,30 @@ class Kept:
         started.replace(file)
 
     def _file(self, name: str, files: Iterable[Path], words: tuple[str, ...]) -> Path:
-        return self._folder / f"{name}-{identity(files, *words)}.json"
+        return self._folder / f"{name}-{self._identity(files, *words)}.json"
 
-    def prune(self) -> None:
-        """Drop the folders that were not used for the longest time, until the others fit `MAX_BYTES`."""
-        folders = sorted((f for f in self._folder.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime)
-        sizes = {f: sum(file.stat().st_size for file in f.rglob("*") if file.is_file()) for f in folders}
-        left = sum(sizes.values())
-        for folder in folders:
-            if left <= MAX_BYTES:
-                return
-            shutil.rmtree(folder, ignore_errors=True)
-            left -= sizes[folder]
+    def _identity(self, files: Iterable[Path], *words: str) -> str:
+        return identity(files, *words, digest=self._digests.of)
+
+
+def _prune(folders: Iterable[Path], most_bytes: int) -> None:
+    """Drop those that were not used for the longest time, and that nobody uses, until the others fit."""
+    found = []
+    for folder in folders:
+        with contextlib.suppress(OSError):  # another process may be dropping it
+            if folder.is_dir() and not folder.is_symlink():
+                found.append((folder.stat().st_mtime_ns, _bytes(folder), folder))
+    left = sum(size for _, size, _ in found)
+    for _, size, folder in sorted(found):
+        if left <= most_bytes:
+            return
+        if drop(folder):
+            log.info("dropped %s, which was not used for longest", folder)
+            left -= size
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _writable(folder: Path) -> bool:
@@ -100,20 +143,13 @@ def part_files(model: Path, *parts: str) -> list[Path]:
     return files
 
 
-def identity(files: Iterable[Path], *words: str) -> str:
+def identity(files: Iterable[Path], *words: str, digest: Callable[[Path], bytes] = digest_of) -> str:
     """Of the contents of `files`, the packages that read them, and the processor that runs them."""
-    digest = hashlib.sha256(repr((FORMAT, _versions(), processor(), words)).encode())
+    processor = f"{processor_name()} {platform.machine()} {processors()}"
+    found = hashlib.sha256(repr((FORMAT, _versions(), processor, words)).encode())
     for file in sorted(files):
-        status = file.stat()
-        digest.update(_digest_of(file, status.st_size, status.st_mtime_ns))
-    return digest.hexdigest()[:32]
-
-
-@lru_cache(maxsize=64)
-def _digest_of(file: Path, size: int, changed_ns: int) -> bytes:
-    """Read once by a process, for as long as it looks unchanged."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+        found.update(digest(file))
+    return found.hexdigest()[:32]
 
 
 def _versions() -> list[str]:
@@ -124,13 +160,3 @@ def _versions() -> list[str]:
         except PackageNotFoundError:
             found.append("")
     return found
-
-
-def processor() -> str:
-    """Its name, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-    return f"{told.get('model name', platform.processor())} {platform.machine()} {os.cpu_count()}"

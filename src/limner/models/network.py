@@ -16,8 +16,15 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 class Network(Protocol):
     """One network. Numbers are float32 on both sides, whatever it computes in; ids are int64.
 
-    The answer is the caller's own. One thread at a time, but two networks may run at once.
+    The answer is the caller's own. One thread at a time, but two networks may run at once. `room`: for so
+    many shapes of inputs it keeps what it compiled, for others in turn; None: for all.
     """
+
+    room: int | None = None
+
+    def compiled(self, shapes: tuple[torch.Size, ...]) -> bool:
+        """Else the next call with inputs of these shapes compiles, which may take minutes."""
+        return True
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor: ...
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,22 +46,26 @@ _TYPES = {
 }
 
 
-class OpenVinoNetwork:
+class OpenVinoNetwork(Network):
     """A converted network, with a compiled one for each set of input shapes.
 
-    `folder` holds `network.xml` and `network.bin`. What cannot be compiled is left to `instead`.
+    `folder`, of those in `kept`, holds `network.xml` and `network.bin`. What cannot be compiled is left to
+    `instead`.
     """
 
     def __init__(
-        self, folder: Path, dtype: torch.dtype, threads: int, instead: Callable[[], Network]
+        self, folder: Path, kept: Kept, dtype: torch.dtype, threads: int, instead: Callable[[], Network]
     ) -> None:
-        self._folder, self._dtype, self._threads = folder, dtype, threads
+        self._folder, self._kept, self._dtype, self._threads = folder, kept, dtype, threads
         self._weight_bytes = (folder / "network.bin").stat().st_size
-        self._room = _room(self._weight_bytes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        self.room = _room(self._weight_bytes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
         self._compiled: OrderedDict[tuple[torch.Size, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
         self._make_instead = cache(instead)
         self._left: set[tuple[torch.Size, ...]] = set()
+
+    def compiled(self, shapes: tuple[torch.Size, ...]) -> bool:
+        return shapes in self._compiled or shapes in self._left
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Raises `OutOfMemory`; then what was compiled has given its memory back."""
@@ -90,11 +94,11 @@ class OpenVinoNetwork:
                 self._left.add(shapes)
                 return None
         self._compiled[shapes] = request  # last in the row, so that the first is the longest unused
-        if len(self._compiled) > self._room:
+        if self.room and len(self._compiled) > self.room:
             self._compiled.popitem(last=False)
         return request
 
-    def _compile(self, shapes: Iterable[torch.Size]) -> Any:
+    def _compile(self, shapes: Sequence[torch.Size]) -> Any:
         """Compiled for these shapes alone: that is faster, and a row's result is the same in any company."""
         model = _core().read_model(self._folder / "network.xml")
         model.reshape({i: list(shape) for i, shape in enumerate(shapes)})
@@ -106,10 +110,12 @@ class OpenVinoNetwork:
         }
         if self._threads:
             properties["INFERENCE_NUM_THREADS"] = self._threads
-        if self._weight_bytes <= SMALL_BYTES:
-            # One folder for each precision: OpenVINO's own key does not tell them apart.
-            properties["CACHE_DIR"] = str(self._folder / str(self._dtype).removeprefix("torch."))
-        return _core().compile_model(model, "CPU", properties)
+        if self._weight_bytes > SMALL_BYTES:
+            return _core().compile_model(model, "CPU", properties)
+        # The precision, too: OpenVINO's own key does not tell them apart.
+        words = str(self._dtype).removeprefix("torch."), *("x".join(map(str, shape)) for shape in shapes)
+        with self._kept.compiled(self._folder, "-".join(words)) as place:
+            return _core().compile_model(model, "CPU", properties | {"CACHE_DIR": str(place)})
 
 
 def _room(weight_bytes: int, machine_bytes: int) -> int:
@@ -155,7 +161,7 @@ class OpenVinoNetworks:
         except RuntimeError as error:
             log.warning("%s of %s cannot be converted, PyTorch runs it: %s", part, self._model, _line(error))
             return by_torch()
-        return OpenVinoNetwork(folder, dtype, self._threads, by_torch)
+        return OpenVinoNetwork(folder, self._kept, dtype, self._threads, by_torch)
 
     def _convert(self, part: Part, folder: Path) -> None:
         from limner.models.modules import load

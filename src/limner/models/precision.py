@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from limner.diffusion.samplers import SamplerTable
-from limner.models.network import Network
 
 log = logging.getLogger(__name__)
+
+Forward = Callable[..., torch.Tensor]
 
 # Of a whole picture against float32's; 40 dB is an error of two or three levels of 255.
 LEAST_PSNR_DB = 40.0
@@ -43,8 +44,8 @@ class Walker:
     """One precision on its way along a course."""
 
     course: Course
-    denoiser: Network
-    decoder: Network
+    denoiser: Forward
+    decoder: Forward
     latents: torch.Tensor = field(init=False)
     x0: torch.Tensor = field(init=False)
     seconds: list[float] = field(default_factory=list)
@@ -77,7 +78,7 @@ class Walker:
         return (self.decoder(self.latents[None])[0] / 2 + 0.5).clamp(0, 1).mul(255).round()
 
 
-def judge(course: Course, dtypes: Sequence[torch.dtype], load: Callable[..., Network]) -> dict[str, Any]:
+def judge(course: Course, dtypes: Sequence[torch.dtype], load: Callable[..., Forward]) -> dict[str, Any]:
     """Which of `dtypes` to take, and why. The first is the exact one; `load(part, dtype)` gives networks.
 
     They take turns step by step, so that what else the machine does falls on all.

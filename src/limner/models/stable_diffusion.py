@@ -182,6 +182,18 @@ class StableDiffusion:
             self._prompts.popitem(last=False)
         return embeds
 
+    @property
+    def room(self) -> int | None:
+        """For so many sizes of picture and batch it keeps what it compiled to denoise; None: for all."""
+        return self._denoiser.room
+
+    def compiled(self, shape: LatentShape, rows: int) -> bool:
+        """Else the next `predict` of so many rows compiles first, which may take minutes."""
+        shapes = [(rows, shape.channels, shape.height, shape.width), (rows,), (rows, *self.embed_shape)]
+        if self.guidance_embedded:
+            shapes.append((rows, 2 * (self._unet["time_cond_proj_dim"] // 2)))
+        return self._denoiser.compiled(tuple(map(torch.Size, shapes)))
+
     @torch.inference_mode()
     def predict(
         self, latents: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor, guidance: torch.Tensor

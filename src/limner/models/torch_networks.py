@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 KEPT_GRAPHS = 8
 
 
-class TorchNetwork:
+class TorchNetwork(Network):
     """A module of `limner.models.modules`, which takes its inputs to its own precision."""
 
     def __init__(self, module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
@@ -44,12 +44,17 @@ class CompiledNetwork(TorchNetwork):
         # Each batch size and each size of picture is one.
         torch._dynamo.config.recompile_limit = 64
         self._compiled: Any = torch.compile(self._module, fullgraph=True, dynamic=False)
+        self._known: set[tuple[torch.Size, ...]] = set()
+
+    def compiled(self, shapes: tuple[torch.Size, ...]) -> bool:
+        return self._compiled is None or shapes in self._known
 
     @torch.inference_mode()
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         if self._compiled is not None:
             try:
                 answer: torch.Tensor = self._compiled(*inputs)
+                self._known.add(tuple(tensor.shape for tensor in inputs))
                 return answer.float().contiguous()
             except torch._dynamo.exc.TorchDynamoException as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -58,7 +63,7 @@ class CompiledNetwork(TorchNetwork):
         return super().__call__(*inputs)
 
 
-class GraphedNetwork:
+class GraphedNetwork(Network):
     """A network of many small kernels, as one CUDA graph for each shape of inputs."""
 
     def __init__(self, network: TorchNetwork, device: torch.device) -> None:

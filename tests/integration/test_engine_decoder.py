@@ -1,0 +1,49 @@
+"""Pictures are decoded beside the steps of others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from limner.engine.loop import StepLoop
+from limner.engine.messages import Progress
+from limner.engine.runner import Runner
+from limner.models.catalog import LocalModel
+from limner.models.decoding import Decoding
+from limner.models.stable_diffusion import StableDiffusion
+from tests.stepping import asked, drained, ends
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> None:
+    class Slow(StableDiffusion):
+        begun, go_on = threading.Event(), threading.Event()
+
+        def decoding(self, latents: torch.Tensor) -> Decoding:
+            self.begun.set()
+            assert self.go_on.wait(20)
+            return super().decoding(latents)
+
+    slow = Slow(model.folder, dtype="float32")
+    loop = StepLoop(Runner({"tiny": slow}))
+    loop.add(asked(model, "short", num_inference_steps=1))
+    loop.add(asked(model, "long", num_inference_steps=12))
+    loop.step()
+    assert slow.begun.wait(20)
+    steps = [event.step for _ in range(11) for event in loop.step() if isinstance(event, Progress)]
+    assert steps == list(range(2, 13))
+    slow.go_on.set()
+    assert list(ends(drained(loop))) == ["short", "long"]
+
+
+def test_people_take_turns_at_the_decoder_too(model: LocalModel, loaded: StableDiffusion) -> None:
+    loop = StepLoop(Runner({"tiny": loaded}))
+    for i in range(5):
+        loop.add(asked(model, f"heavy {i}", "heavy", num_inference_steps=1))
+    loop.add(asked(model, "light", "light", num_inference_steps=1))
+    order = list(ends(drained(loop)))
+    assert order.index("light") <= 2
+    assert [name for name in order if name != "light"] == [f"heavy {i}" for i in range(5)]
