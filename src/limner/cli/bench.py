@@ -72,7 +72,7 @@ def bench(output: Path, quick: bool, **given: Any) -> None:
     command = shlex.join(["limner", *sys.argv[1:]])
     _make_folder(output)
     asked = benchmark.Asked(
-        open_model(settings.model[0]),
+        open_model(settings.model[0], cache_dir=settings.cache_dir),
         engine_from(settings),
         settings.device,
         settings.threads,

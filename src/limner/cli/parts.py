@@ -16,7 +16,7 @@ def engine_from(settings: Settings) -> LocalEngine:
     from limner.models.safety_folder import open_safety
 
     return LocalEngine(
-        open_models(settings.model),
+        open_models(settings.model, settings.cache_dir),
         device=settings.device,
         backend=settings.backend,
         dtype=settings.dtype,

@@ -16,7 +16,8 @@ from limner.models.hub import download
 from limner.models.weights import check_weights
 from limner.params import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, ModelInfo, Sampler, Voice
 
-STARTER, STARTER_FAST = SHIPPED = ("starter", "starter-fast")
+STARTER = "starter"
+SHIPPED = (STARTER,)
 FAMILY = "stable-diffusion"
 PIPELINES = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 WEIGHTED = {
