@@ -77,8 +77,8 @@ def load_denoiser(work: Path, tokenizer: CLIPTokenizer) -> tuple[Denoiser, float
 def build_scheduler() -> DDIMScheduler:
     """The cosine schedule, rescaled to end in pure noise (Lin et al., 2023, arXiv:2305.08891).
 
-    Stable Diffusion's own is for latents of 64x64, whose neighbours tell of each other: at 16x16 half of its timesteps
-    hide nearly all there is to see.
+    Stable Diffusion's own is for latents of 64x64, whose neighbours tell of each other: at 16x16 half of its
+    timesteps hide nearly all there is to see.
     """
     return DDIMScheduler(
         beta_schedule="squaredcos_cap_v2",

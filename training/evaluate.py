@@ -213,7 +213,9 @@ def write_style_sheets(work: Path, model: LocalModel, steps: int, guidance: floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--model", default=STARTER, help="the model to judge, as for limner serve (%(default)s)")
+    parser.add_argument(
+        "--model", default=STARTER, help="the model to judge, as for limner serve (%(default)s)"
+    )
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--steps", type=int, help="default: the model's own")

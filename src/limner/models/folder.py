@@ -41,7 +41,9 @@ class Source:
             raise ModelUnusable(f"{reference} is a file; give the folder that holds {self.holds}")
         if self.hub_id.fullmatch(reference):
             return self.download(reference)
-        wanted = f"{', '.join(self.shipped)}, a folder that holds {self.holds}, or a hub id such as {self.example}"
+        wanted = (
+            f"{', '.join(self.shipped)}, a folder that holds {self.holds}, or a hub id such as {self.example}"
+        )
         raise ModelUnusable(f"no folder {reference}; give {wanted}")
 
 
