@@ -61,7 +61,7 @@ def adapter(unet: UNet2DConditionModel, added: dict[str, LowRank]) -> dict[str, 
     for name, change in added.items():
         weight = unet.get_submodule(name).weight
         ones = (1,) * (weight.ndim - 2)
-        tensors[f"unet.{name}.lora_A.weight"] = change.down.detach().unflatten(1, weight.shape[1:])
+        tensors[f"unet.{name}.lora_A.weight"] = change.down.detach().view(-1, *weight.shape[1:])
         tensors[f"unet.{name}.lora_B.weight"] = change.up.detach().reshape(*change.up.shape, *ones)
     return tensors
 
