@@ -193,11 +193,12 @@ class Service:
         Raises `NotFound`.
         """
         with self._hub.listen(job_id) as channel:
+            before = channel.last  # what comes while the record is read may not be in it
             view = await self.view(person, job_id)
             if after is None or not channel.began <= after <= channel.last:
                 # What is newest on the pictures under way comes behind the snapshot, so that ids only rise.
                 under_way = [event.id - 1 for event in channel.latest(Progress, Preview)]
-                after = min([channel.last, *under_way])
+                after = min([before, *under_way])
                 yield Event(after, Snapshot(view))
                 if view.job.status.over:
                     yield Event(self._hub.stamp(), Ended(view))
