@@ -44,7 +44,8 @@ async def test_a_job_that_begins_while_its_snapshot_is_read_is_said_to_have_begu
     await service.stop()
     store.close()
     first, *_, last = (event.payload for event in events)
-    assert isinstance(first, Snapshot) and first.view.job.status is Status.QUEUED
+    assert isinstance(first, Snapshot)
+    assert first.view.job.status is Status.QUEUED
     assert any(isinstance(event.payload, Started) for event in events)
     assert isinstance(last, Ended)
     ids = [event.id for event in events]
