@@ -35,11 +35,15 @@ ZERO_SNR_V = {
 
 @dataclass(frozen=True, slots=True)
 class TinyModel:
-    """What to build. `tiny_decoder`: AutoencoderTiny instead of AutoencoderKL; both shrink 8 times."""
+    """What to build. `tiny_decoder`: AutoencoderTiny instead of AutoencoderKL; both shrink 8 times.
+
+    `scale_shift`: the timestep scales what it shifts, too.
+    """
 
     noise: str = "epsilon"
     latent_channels: int = 4
     tiny_decoder: bool = False
+    scale_shift: bool = False
     size_px: int = 64
     cards: dict[str, Any] | None = None
 
@@ -100,6 +104,7 @@ def _unet(model: TinyModel) -> Any:
         cross_attention_dim=16,
         attention_head_dim=8,
         norm_num_groups=8,
+        resnet_time_scale_shift="scale_shift" if model.scale_shift else "default",
     )
     with torch.no_grad():  # so that text and guidance change the picture a lot, as in a trained network
         for name, weight in unet.named_parameters():

@@ -112,11 +112,12 @@ def sample_timesteps(count: int) -> torch.Tensor:
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
-    """Places of `count` pictures: of one subject only at first, all alike from the middle on."""
+    """Places of `count` pictures: of one subject at first, half of several (rarer in the pool) at the end."""
     chosen: list[int] = []
     while len(chosen) < count:
         i = rng.randrange(len(scenes))
-        if len(scenes[i].subjects) == 1 or rng.random() < 2 * progress:
+        alone = len(scenes[i].subjects) == 1
+        if rng.random() < (max(1 - progress, 0.4) if alone else 2 * progress):
             chosen.append(i)
     return chosen
 

@@ -64,6 +64,18 @@ def inputs_of(
     return latents, timesteps, embeds, torch.ones(rows)
 
 
+def test_a_network_whose_timestep_scales_answers_as_it_does_in_torch(tmp_path: Path) -> None:
+    folder = tiny.save(tiny.TinyModel(scale_shift=True), tmp_path / "tiny")
+    by_torch = StableDiffusion(folder, dtype="float32")
+    converted = StableDiffusion(
+        folder, dtype="float32", backend="openvino", threads=1, cache_dir=tmp_path / "cache"
+    )
+    for rows in (1, 2, 8):
+        inputs = inputs_of(by_torch, rows)
+        expected = by_torch.predict(*inputs)
+        torch.testing.assert_close(converted.predict(*inputs), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_every_network_answers_as_it_does_in_torch(
     model: StableDiffusion, reference: StableDiffusion
 ) -> None:

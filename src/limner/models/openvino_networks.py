@@ -25,7 +25,9 @@ from limner.models.torch_networks import TorchNetworks
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
+from openvino import opset13, passes  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
+from openvino.utils import replace_node  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +188,32 @@ def convert(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> open
         traced = trace(module, examples, check_trace=False)
         decoder = TorchScriptPythonDecoder(traced, example_input=examples)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        return frontend.convert(frontend.load(decoder))
+        model = frontend.convert(frontend.load(decoder))
+    manager = passes.Manager()
+    manager.register_pass(_SpreadScale())
+    manager.run_passes(model)
+    return model
+
+
+class _SpreadScale(passes.MatcherPass):  # type: ignore[misc]  # untyped
+    """Says normalized `x (1 + s)` as `x 1 + x s`: OpenVINO 2026.4 crashes at the first on a processor.
+
+    Networks whose timestep scales and shifts have it (`resnet_time_scale_shift="scale_shift"`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        normal = passes.WrapType("opset12.GroupNormalization")
+        one, scale = passes.AnyInput(), passes.AnyInput()
+        scaled = passes.WrapType("opset13.Multiply", [normal, passes.WrapType("opset13.Add", [one, scale])])
+
+        def spread(matcher: Any) -> bool:
+            found = matcher.get_pattern_value_map()
+            parts = [opset13.multiply(found[normal], found[factor]) for factor in (one, scale)]
+            replace_node(matcher.get_match_root(), opset13.add(*parts))
+            return True
+
+        self.register_matcher(passes.Matcher(scaled, type(self).__name__), spread)
 
 
 @cache
