@@ -31,7 +31,7 @@ from bench.shapes import SD15, SDXL, TURBO, TURBO_TINY, RandomModel, Shape, tiny
 from limner.engine.child import SPARE_SLOTS
 from limner.engine.gpu import GIB, prepare_gpu
 from limner.engine.loop import StepLoop
-from limner.engine.measure import Remembered
+from limner.engine.measure import Curves
 from limner.engine.messages import EngineEvent, Failed, Finished, ImageRequest
 from limner.engine.runner import Runner
 from limner.models.catalog import describe
@@ -185,7 +185,7 @@ def measure(case: Case, asked: argparse.Namespace, folder: Path) -> Result:
     info = describe(folder, name, default=True)
     graphs = GraphPool(torch.device(asked.device)) if cuda and asked.graphs else None
     runner = Runner({name: model}, graphs=graphs)
-    curve = runner.warm_up(name, info.width, info.height, Remembered(folder / "curves.json"), name)
+    curve = runner.warm_up(name, info.width, info.height, Curves(folder / "curves.json"), name)
     load_s = time.perf_counter() - began
     loop, fits = StepLoop(runner), max(1, curve.most_rows // shape.rows)
     paint(loop, requests(info, fits + 1, "first"), fits + 1)  # what is chosen or captured at first use

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from limner.engine.loop import StepLoop
-from limner.engine.measure import Remembered
+from limner.engine.measure import Curves
 from limner.engine.messages import Cancelled, EngineEvent, Finished, Progress
 from limner.engine.patience import PREPARING_S
 from limner.engine.runner import Runner
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def runner_of(loaded: StableDiffusion, folder: Path, seconds: dict[int, float]) -> Runner:
     """One that remembers that its steps take so long."""
-    remembered, runner = Remembered(folder / "curves.json"), Runner({"tiny": loaded})
+    remembered, runner = Curves(folder / "curves.json"), Runner({"tiny": loaded})
     remembered.put("tiny", seconds)
     runner.warm_up("tiny", 64, 64, remembered, "tiny")
     return runner

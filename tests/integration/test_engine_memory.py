@@ -11,7 +11,7 @@ import torch
 
 from limner.engine.decoder import Undecoded
 from limner.engine.loop import StepLoop
-from limner.engine.measure import Remembered
+from limner.engine.measure import Curves
 from limner.engine.messages import Failed, Finished, Progress
 from limner.engine.request import RunningRequest
 from limner.engine.runner import Runner
@@ -139,7 +139,7 @@ def test_with_less_memory_than_was_remembered_the_engine_starts_with_smaller_bat
 ) -> None:
     cramped = Cramped(model.folder, dtype="float32")
     cramped.rows = rows
-    runner, remembered = Runner({"tiny": cramped}), Remembered(tmp_path / "curves.json")
+    runner, remembered = Runner({"tiny": cramped}), Curves(tmp_path / "curves.json")
     remembered.put("tiny", {1: 0.01, 2: 0.011, 4: 0.012, 8: 0.013, 16: 0.014})
     assert runner.warm_up("tiny", 64, 64, remembered, "tiny").most_rows == most
 
@@ -220,7 +220,7 @@ def test_an_engine_without_memory_for_a_step_does_not_start_and_says_why(
 ) -> None:
     cramped = Cramped(model.folder, dtype="float32")
     cramped.rows = rows
-    runner, remembered = Runner({"tiny": cramped}, exact), Remembered(tmp_path / "curves.json")
+    runner, remembered = Runner({"tiny": cramped}, exact), Curves(tmp_path / "curves.json")
     with pytest.raises(ModelUnusable, match=f"not enough memory for a step of {exact or 1} rows") as caught:
         runner.warm_up("tiny", 64, 64, remembered, "tiny")
     assert ("--exact" in str(caught.value)) == bool(exact)

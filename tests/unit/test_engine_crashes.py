@@ -181,6 +181,7 @@ async def test_an_engine_that_said_it_would_take_long_is_not_replaced(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # one that dies soon is started again ever more slowly
 async def test_thirty_kills_at_random_lose_and_double_nothing() -> None:
     async with running() as engine:
         for i in range(30):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from limner.engine.curve import Curve
-from limner.engine.measure import BUDGET_S, Measured, Remembered, measure
+from limner.engine.measure import BUDGET_S, Curves, Measured, measure
 
 Step = Callable[[int], None]
 
@@ -101,16 +101,16 @@ def test_others_on_the_processor_do_not_count(measured: Callable[[Machine], Meas
 
 def test_what_was_measured_is_remembered_and_a_spoilt_file_only_measured_again(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "curves.json"
-    remembered = Remembered(file)
+    remembered = Curves(file)
     assert remembered.get("model") is None
     remembered.put("model", {1: 0.5, 2: 0.75})
     remembered.put("other", {1: 0.1})
-    assert Remembered(file).get("model") == {1: 0.5, 2: 0.75}
+    assert Curves(file).get("model") == {1: 0.5, 2: 0.75}
     for spoilt in ("", "{", "[]", json.dumps({"model": 3}), json.dumps({"model": {"one": 1}})):
         file.write_text(spoilt)
-        assert Remembered(file).get("model") is None
-        Remembered(file).put("model", {1: 0.25})
-        assert Remembered(file).get("model") == {1: 0.25}
+        assert Curves(file).get("model") is None
+        Curves(file).put("model", {1: 0.25})
+        assert Curves(file).get("model") == {1: 0.25}
 
 
 def test_a_size_that_was_disturbed_costs_no_more_than_the_next_larger(

@@ -11,7 +11,7 @@ import torch
 
 from limner.engine.gpu import prepare_gpu
 from limner.engine.loop import StepLoop
-from limner.engine.measure import Remembered
+from limner.engine.measure import Curves
 from limner.engine.messages import ImageRequest
 from limner.engine.runner import Runner
 from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
@@ -43,11 +43,10 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     device = chosen_device(start.device)
     checker = _checker(start, device)
     runner = prepare(start, device)
-    remembered = Remembered(start.cache_dir / "curves.json")
-    curves = []
+    known, curves = Curves(start.cache_dir / "curves.json"), []
     for model in start.models:
         key = _identity(model, runner.model(model.info.name), start)
-        curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, remembered, key))
+        curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, known, key))
     slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
     send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
     serve(StepLoop(runner, checker, send), inbox, send)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from limner.engine.curve import BUCKETS, GAIN
-
-log = logging.getLogger(__name__)
+from limner.models.remembered import Remembered
 
 REPEATS = 3
 BUDGET_S = 1.5
@@ -104,33 +100,19 @@ class _Time:
         return self.processor_s if self.disturbed else self.wall_s
 
 
-class Remembered:
-    """What was measured before, in a JSON file that may be deleted at any time."""
+class Curves:
+    """What was measured before, from start to start."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._remembered = Remembered(file, MOST)
 
     def get(self, key: str) -> dict[int, float] | None:
+        """Seconds by batch size; None where nothing is known, or the file is spoiled."""
         try:
-            return {int(rows): float(seconds) for rows, seconds in self._read()[key].items()} or None
-        except (KeyError, ValueError, TypeError, AttributeError):
+            known = self._remembered.get(key)
+            return {int(rows): float(seconds) for rows, seconds in known.items()} or None
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def put(self, key: str, measured: dict[int, float]) -> None:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part = self._file.with_suffix(".part")
-            known = self._read()
-            known.pop(key, None)
-            newest = dict([*known.items(), (key, measured)][-MOST:])
-            part.write_text(json.dumps(newest), encoding="utf-8")
-            part.replace(self._file)
-        except OSError as error:
-            log.warning("what was measured cannot be remembered in %s: %s", self._file, error)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            known = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        self._remembered.put(key, measured)

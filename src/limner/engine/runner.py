@@ -13,7 +13,7 @@ import torch
 from limner.engine.batch import Batch
 from limner.engine.curve import BUCKETS, Curve, bucket_of
 from limner.engine.decoder import Undecoded
-from limner.engine.measure import Remembered, measure
+from limner.engine.measure import Curves, measure
 from limner.engine.patience import step_patience_s
 from limner.engine.request import Group, RunningRequest
 from limner.engine.room import Room
@@ -63,14 +63,14 @@ class Runner:
         self._native: dict[str, tuple[int, Curve]] = {}
         self._curves: dict[Group, Curve] = {}
 
-    def warm_up(self, name: str, width: int, height: int, remembered: Remembered, key: str) -> Curve:
+    def warm_up(self, name: str, width: int, height: int, curves: Curves, key: str) -> Curve:
         """Measure the model at its native size, or remember what was measured under `key`.
 
         Raises `ModelUnusable` where there is no memory for a step.
         """
         group = Group(name, self._models[name].latent_shape(width, height))
-        told = None if self.exact else remembered.get(key)
-        known = told or self._measured(group, remembered, key)
+        told = None if self.exact else curves.get(key)
+        known = told or self._measured(group, curves, key)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
         curve = self.curve(group)
@@ -85,7 +85,7 @@ class Runner:
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
 
-    def _measured(self, group: Group, remembered: Remembered, key: str) -> Mapping[int, float]:
+    def _measured(self, group: Group, curves: Curves, key: str) -> Mapping[int, float]:
         sizes = (self.exact,) if self.exact else BUCKETS
         on_processor = self._model(group).device.type == "cpu"
         try:
@@ -97,7 +97,7 @@ class Runner:
                 f"{remedy}give a smaller --model"
             ) from error
         if not self.exact and not measured.disturbed and not measured.cut:
-            remembered.put(key, measured.seconds)
+            curves.put(key, measured.seconds)
         return measured.seconds
 
     def _prepare(self, group: Group) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
-import os
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-log = logging.getLogger(__name__)
+from limner.models.remembered import Remembered
 
 MOST = 256
 # A file that changed so lately could change again and look the same: clocks of file systems are coarse.
@@ -25,32 +21,17 @@ class Digests:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._remembered = Remembered(file, MOST)
 
     def of(self, file: Path) -> bytes:
-        path, looks, known = str(file.absolute()), _looks(file), self._read()
-        told = known.pop(path, None)
+        path, looks = str(file.absolute()), _looks(file)
+        told = self._remembered.get(path)
         if isinstance(told, list) and told[:-1] == looks:
             return bytes.fromhex(told[-1])
         digest = digest_of(file)
         if looks == _looks(file) and time.time_ns() - max(looks[1:]) > SETTLED_NS:
-            self._write(dict([*known.items(), (path, [*looks, digest.hex()])][-MOST:]))
+            self._remembered.put(path, [*looks, digest.hex()])
         return digest
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            known = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-    def _write(self, known: dict[str, Any]) -> None:
-        started = self._file.with_suffix(f".{os.getpid()}")
-        try:
-            started.write_text(json.dumps(known), encoding="utf-8")
-            started.replace(self._file)
-        except OSError as error:
-            log.warning("what files hold cannot be remembered in %s: %s", self._file, error)
 
 
 def _looks(file: Path) -> list[int]:
