@@ -15,12 +15,15 @@ from limner.engine.local import LocalEngine
 from limner.engine.loop import StepLoop
 from limner.engine.messages import EngineEvent, Failed, Finished, ImageRequest
 from limner.engine.runner import Runner
-from limner.errors import ModelUnusable
+from limner.errors import EngineFailed, ModelUnusable
 from limner.models.catalog import LocalModel, open_model
 from limner.models.safety import SafetyChecker
 from limner.models.safety_folder import open_safety
 from limner.models.stable_diffusion import StableDiffusion
 from limner.params import resolve, submission
+from limner.service.offline import paint
+from limner.service.provenance import Provenance
+from limner.store.store import Store
 from tests import tiny
 
 pytestmark = pytest.mark.anyio
@@ -104,10 +107,18 @@ async def engine(model: LocalModel, strict: Path, tmp_path: Path) -> AsyncIterat
     await engine.stop()
 
 
-async def test_the_engines_process_checks_what_it_paints(engine: LocalEngine, model: LocalModel) -> None:
+async def test_the_engines_process_checks_what_it_paints(
+    engine: LocalEngine, model: LocalModel, tmp_path: Path
+) -> None:
     events = [event async for event in engine.generate(asked(model))]
     assert isinstance(events[-1], Finished)
     assert events[-1].flagged
+    # The command line keeps none of it.
+    store = Store(tmp_path / "data", serve=False)
+    jobs = [asked(model).params]
+    with pytest.raises(EngineFailed, match="safety checker objects to the picture of 'a red house'"):
+        [made async for made in paint(engine, jobs, Provenance.of(store, None, None), lambda _: None)]
+    store.close()
 
 
 def test_a_model_folder_lends_its_own_checker(strict: Path, tmp_path: Path) -> None:

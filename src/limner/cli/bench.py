@@ -14,8 +14,6 @@ from limner.cli.options import ENGINE, settings_from, settings_options
 from limner.cli.parts import engine_from
 from limner.errors import Unusable
 
-SETTINGS = (*ENGINE, "safety_checker")
-
 
 @click.command()
 @click.option(
@@ -53,7 +51,7 @@ SETTINGS = (*ENGINE, "safety_checker")
     help="Folder for bench.json and bench.svg  [here]",
     metavar="PATH",
 )
-@settings_options(*SETTINGS)
+@settings_options(*ENGINE)
 def bench(output: Path, quick: bool, **given: Any) -> None:
     """Measure serving against plain diffusers loops on the same weights.
 
@@ -65,7 +63,7 @@ def bench(output: Path, quick: bool, **given: Any) -> None:
     from limner.bench.table import tables
     from limner.models.catalog import open_model
 
-    settings = settings_from(**{name: given.pop(name) for name in SETTINGS})
+    settings = settings_from(**{name: given.pop(name) for name in ENGINE})
     # One model, and nothing logged between the bar and the tables.
     settings = settings.model_copy(update={"model": settings.model[:1], "log_level": "error"})
     plan = Plan(**{name: value for name, value in given.items() if value not in (None, ())})

@@ -14,7 +14,10 @@ from limner.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # What makes pictures, and how: every command that paints takes these.
-ENGINE = ("model", "device", "backend", "dtype", "threads", "exact", "compile", "memory_gb", "cache_dir")
+ENGINE = (
+    *("model", "device", "backend", "dtype", "threads", "exact", "compile", "memory_gb", "safety_checker"),
+    "cache_dir",
+)
 
 
 def settings_options(*names: str) -> Callable[[Command], Command]:

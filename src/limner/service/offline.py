@@ -123,6 +123,8 @@ async def _painted(
         if isinstance(event, Progress):
             stepped(event.step - step)
             step = event.step
+        elif isinstance(event, Finished) and event.flagged:
+            raise EngineFailed(f"the safety checker objects to the picture of {request.params.prompt!r}")
         elif isinstance(event, Finished):
             stepped(request.params.num_inference_steps - step)
             new = await asyncio.to_thread(develop, request.params, index, event, provenance)
