@@ -21,6 +21,15 @@ sys.stdin.read()
 """
 
 
+COMPILE = """
+import sys, pathlib
+from limner.models import kept
+kept.MAX_COMPILED_BYTES = int(sys.argv[2])
+print(kept.compiler_folder(pathlib.Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Of three parts, each with other contents."""
@@ -88,6 +97,27 @@ def test_compiled_shapes_are_dropped_one_by_one_but_not_what_they_were_compiled_
             (place / "blob").write_bytes(b"0" * 1000)
     assert sorted(place.name for place in (folder / "compiled").iterdir()) == ["small", "wide"]
     assert (folder / "made").exists()
+
+
+def test_what_pytorch_compiled_is_begun_anew_when_too_large_but_not_while_it_is_used(tmp_path: Path) -> None:
+    kernel = tmp_path / "compiled" / "kernel"
+    kernel.parent.mkdir()
+    kernel.write_bytes(b"0" * 1000)
+
+    def asking(most_bytes: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", COMPILE, str(tmp_path), str(most_bytes)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    with asking(1000) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline().strip() == str(kernel.parent)
+        asking(999).communicate()
+        assert kernel.exists()
+        one.kill()
+    with asking(999) as last:
+        last.communicate()
+    assert not kernel.exists()
+    assert kernel.parent.exists()
 
 
 def test_a_shape_that_is_being_compiled_is_not_dropped(

@@ -18,6 +18,7 @@ from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.graph import GraphPool
+from limner.models.kept import compiler_folder
 from limner.models.processor import processor_name, processors, visible_processors
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
@@ -39,7 +40,7 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
         torch.set_num_threads(start.threads)
     if start.compiled:
         # Read when torch first compiles.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(start.cache_dir / "compiled"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiler_folder(start.cache_dir)))
     device = chosen_device(start.device)
     checker = _checker(start, device)
     runner = prepare(start, device)

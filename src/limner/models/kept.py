@@ -105,6 +105,19 @@ class Kept:
         return identity(files, *words, digest=self._digests.of)
 
 
+def compiler_folder(cache_dir: Path) -> Path:
+    """Where PyTorch's compiler keeps its own. It stays as long as this process does; when it has grown too
+    large it is begun anew, unless another process uses it."""
+    folder = (cache_dir if _writable(cache_dir) else Path(tempfile.mkdtemp(prefix="limner-"))) / "compiled"
+    if _bytes(folder) > MAX_COMPILED_BYTES and drop(folder):
+        log.info("dropped %s, which had grown too large", folder)
+    hold = None
+    while hold is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        hold = held(folder)
+    return folder
+
+
 def _prune(folders: Iterable[Path], most_bytes: int) -> None:
     """Drop those that were not used for the longest time, and that nobody uses, until the others fit."""
     found = []
