@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx
 
 START_S = 90.0
+
+Case = TypeVar("Case")
+Result = TypeVar("Result")
 
 
 def limner(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,6 +31,12 @@ def limner(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         timeout=120,
         check=False,
     )
+
+
+def at_once(run: Callable[[Case], Result], cases: Sequence[Case]) -> list[Result]:
+    """What `run` gives for each: their processes run beside each other."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(run, cases))
 
 
 def refused_in_one_line(ended: subprocess.CompletedProcess[str], *says: str) -> None:
@@ -66,7 +76,9 @@ class RunningServer:
     def start(self, *, wait_ready: bool = True) -> None:
         port = self.url.rpartition(":")[2] or "0"
         command = [sys.executable, "-m", "limner", "serve", "--port", port, "--data-dir", str(self.data_dir)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LIMNER_")}
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith("LIMNER_") or k == "LIMNER_CACHE_DIR"
+        }
         written = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([*command, *self.flags], stdout=log, stderr=log, env=environment)

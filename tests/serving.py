@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,15 @@ from limner.store.store import Store
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.over = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """As uvicorn's own, but for the date, and it does not look ten times a second whether it is over."""
+        await self.on_tick(0)
+        await self.over.wait()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -84,6 +95,14 @@ class Api:
                 yield event
 
 
+@functools.cache
+def _empty_record() -> bytes:
+    """A database of today's shape: bringing every new one there takes longer than many tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        Store(Path(folder), serve=False).close()
+        return Path(folder, "limner.db").read_bytes()
+
+
 @contextlib.asynccontextmanager
 async def serving(
     folder: Path,
@@ -100,6 +119,9 @@ async def serving(
 ) -> AsyncIterator[Api]:
     engine = engine or EngineDouble(step_s=0.002)
     writer = writer or PromptWriterDouble(token_s=0.002)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "limner.db").write_bytes(_empty_record())
     store = Store(folder)
     service = Service(
         store, engine, writer, max_queued=max_queued, visitors=visitors, moderation=moderation(store)
@@ -130,6 +152,6 @@ async def serving(
             yield Api(client, engine, writer, store, folder, url, port)
     finally:
         service.end_streams()
-        server.should_exit = True
+        server.over.set()
         await running
         store.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from pathlib import Path
 
 import httpx
 
-from tests.running import RunningServer, limner, refused_in_one_line
+from tests.running import RunningServer, at_once, limner, refused_in_one_line
 
 
 def test_serve_moderates_as_its_flags_say(tmp_path: Path) -> None:
@@ -28,9 +29,13 @@ def test_serve_moderates_as_its_flags_say(tmp_path: Path) -> None:
 
 
 def test_serve_refuses_settings_that_cannot_work_in_one_line(tmp_path: Path) -> None:
-    for flags, told in (
-        (["--moderation", "on", "--safety-checker", str(tmp_path)], "config.json"),
-        (["--sign-cert", str(tmp_path / "chain.pem")], "--sign-key"),
-    ):
-        ended = limner("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), *flags)
+    cases = {
+        ("--moderation", "on", "--safety-checker", str(tmp_path)): "config.json",
+        ("--sign-cert", str(tmp_path / "chain.pem")): "--sign-key",
+    }
+
+    def serve(flags: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return limner("serve", "--port", "0", "--data-dir", str(tmp_path / flags[0]), *flags)
+
+    for told, ended in zip(cases.values(), at_once(serve, [*cases]), strict=True):
         refused_in_one_line(ended, told)

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from limner.api.tunnel import qr_code
+from limner.api.tunnel import Cloudflared, Ngrok, qr_code
+from limner.cli.options import settings_from
+from limner.errors import Unusable
 from limner.store.keys import NewKey, Scope
 from limner.store.store import Store
-from tests.running import RunningServer, limner, refused_in_one_line
+from tests.running import RunningServer, at_once, limner, refused_in_one_line
+
+pytestmark = pytest.mark.anyio
 
 STAND_INS = Path(__file__).parents[1] / "stand_ins"
 SHELLS = os.pathsep.join(("/usr/bin", "/bin"))
+WITH_CLOUDFLARED = os.pathsep.join((str(STAND_INS), SHELLS))
 
 
 @pytest.fixture
@@ -35,10 +41,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", SHELLS)
     monkeypatch.delenv("NGROK_AUTHTOKEN", raising=False)
     return found
-
-
-def with_cloudflared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", os.pathsep.join((str(STAND_INS), SHELLS)))
 
 
 def until(said: Callable[[], object], seconds: float = 120) -> None:
@@ -85,7 +87,7 @@ def test_one_flag_shows_the_server_to_the_world_and_a_lost_line_leaves_it_at_hom
 def test_cloudflared_ends_with_the_server_however_that_ends(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_cloudflared(monkeypatch)
+    monkeypatch.setenv("PATH", WITH_CLOUDFLARED)
     server = RunningServer(tmp_path / "data", "--public", "cloudflared")
     for end in (signal.SIGTERM, signal.SIGKILL):
         server.start(wait_ready=False)
@@ -102,7 +104,7 @@ def test_cloudflared_ends_with_the_server_however_that_ends(
 def test_cloudflared_that_fails_later_leaves_the_server_at_home(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_cloudflared(monkeypatch)
+    monkeypatch.setenv("PATH", WITH_CLOUDFLARED)
     server = RunningServer(tmp_path / "data", "--public", "cloudflared")
     server.start(wait_ready=False)
     try:
@@ -115,49 +117,42 @@ def test_cloudflared_that_fails_later_leaves_the_server_at_home(
         server.signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    ("given", "token", "says"),
-    [
-        ([], "", "NGROK_AUTHTOKEN"),
-        ([], "wrong", "ERR_NGROK_105"),
-        ([], "offline", "check the network"),
-        (["cloudflared"], "", "developers.cloudflare.com"),
-        (["carrier-pigeon"], "", "carrier-pigeon"),
-    ],
-)
-def test_without_what_a_tunnel_needs_one_line_says_what_to_do(
-    tmp_path: Path, folder: Path, given: list[str], token: str, says: str
+def test_without_what_a_tunnel_needs_one_line_says_what_to_do(tmp_path: Path, folder: Path) -> None:
+    cases: list[tuple[list[str], dict[str, str], str]] = [
+        ([], {"NGROK_AUTHTOKEN": ""}, "NGROK_AUTHTOKEN"),
+        ([], {"NGROK_AUTHTOKEN": "wrong"}, "ERR_NGROK_105"),
+        (["cloudflared"], {"PATH": WITH_CLOUDFLARED, "STAND_IN_OFFLINE": "1"}, "no such host"),
+    ]
+
+    def serve(case: tuple[list[str], dict[str, str], str]) -> subprocess.CompletedProcess[str]:
+        given, environment, says = case
+        return limner(
+            "serve", "--public", *given, "--port", "0", "--data-dir", str(tmp_path / says), **environment
+        )
+
+    for (given, _, says), ended in zip(cases, at_once(serve, cases), strict=True):
+        refused_in_one_line(ended, says)
+        assert given or "--public cloudflared" not in ended.stderr
+
+
+async def test_whatever_else_it_lacks_is_told_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = serve(tmp_path, *given, NGROK_AUTHTOKEN=token)
-    refused_in_one_line(ended, says)
-    assert "--public cloudflared" not in ended.stderr or given
-
-
-def test_without_a_token_but_with_cloudflared_that_is_offered(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_cloudflared(monkeypatch)
-    ended = serve(tmp_path)
-    refused_in_one_line(ended, "--public cloudflared")
-
-
-def test_without_the_extra_one_line_says_how_to_install_it(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    missing = tmp_path / "missing"
-    missing.mkdir()
-    (missing / "ngrok.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(missing), os.environ["PYTHONPATH"])))
-    ended = serve(tmp_path, NGROK_AUTHTOKEN="right")
-    refused_in_one_line(ended, "pip install 'limner[public]'")
-
-
-def test_without_a_network_cloudflareds_own_words_are_passed_on(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_cloudflared(monkeypatch)
-    ended = serve(tmp_path, "cloudflared", STAND_IN_OFFLINE="1")
-    refused_in_one_line(ended, "no such host")
+    with pytest.raises(Unusable, match=r"developers\.cloudflare\.com"):
+        Cloudflared()
+    with pytest.raises(Unusable, match="carrier-pigeon"):
+        settings_from(public="carrier-pigeon")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", WITH_CLOUDFLARED)
+        with pytest.raises(Unusable, match="--public cloudflared"):
+            Ngrok(None, None)
+    monkeypatch.delitem(sys.modules, "ngrok", raising=False)
+    monkeypatch.syspath_prepend(STAND_INS)
+    with pytest.raises(Unusable, match="check the network"):
+        await Ngrok("offline", None).open("http://127.0.0.1:7860", lambda _: None)
+    monkeypatch.setitem(sys.modules, "ngrok", None)
+    with pytest.raises(Unusable, match=r"pip install 'limner\[public\]'"):
+        Ngrok("right", None)
 
 
 def test_the_stand_in_has_nothing_that_the_sdk_has_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,9 +162,3 @@ def test_the_stand_in_has_nothing_that_the_sdk_has_not(folder: Path, monkeypatch
     for name in ("SessionBuilder", "Session", "HttpListenerBuilder", "Listener"):
         for call in vars(namespace[name]):
             assert call.startswith("_") or hasattr(getattr(real, name), call), (name, call)
-
-
-def serve(tmp_path: Path, *maker: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return limner(
-        "serve", "--public", *maker, "--port", "0", "--data-dir", str(tmp_path / "data"), **environment
-    )

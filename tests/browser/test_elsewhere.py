@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -57,13 +58,17 @@ def test_a_page_on_a_static_host_paints_with_a_key_on_the_server_at_home(
 ) -> None:
     origin, folder = static_host
     complaints: list[str] = []
-    with RunningServer(tmp_path / "data", "--allow-origin", origin, "--root-path", "/limner") as server:
+    server = RunningServer(tmp_path / "data", "--allow-origin", origin, "--root-path", "/limner")
+    with contextlib.ExitStack() as stack:
+        stack.push(server)
+        server.start(wait_ready=False)
         subprocess.run(
             [str(NODE), VITE, "build", "--logLevel", "error", "--outDir", folder, "--emptyOutDir"],
             cwd=WEB,
             env=os.environ | {"VITE_LIMNER_API": f"{server.url}/limner"},
             check=True,
         )
+        server.wait_ready()
         store = Store(server.data_dir, serve=False)
         scopes = frozenset({Scope.GENERATE, Scope.PROMPTS, Scope.READ})
         secret = store.keys.create(NewKey("a page elsewhere", scopes))

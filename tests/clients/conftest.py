@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,8 +18,18 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
         yield running
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The real server, which loads its models while the first tests run."""
+    server = RunningServer(tmp_path_factory.mktemp("painting") / "data")
+    with contextlib.ExitStack() as stack:
+        stack.push(server)
+        server.start(wait_ready=False)
+        yield server
+
+
 @pytest.fixture(scope="package")
-def painting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the real server: loading its models is the slow part."""
-    with RunningServer(tmp_path_factory.mktemp("painting") / "data") as server:
-        yield server.url
+def painting(_started: RunningServer) -> str:
+    """The address of the real server, once it is ready."""
+    _started.wait_ready()
+    return _started.url

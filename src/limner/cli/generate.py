@@ -33,9 +33,9 @@ SETTINGS = (*ENGINE, "data_dir", "sign_cert", "sign_key", "log_level")
 @params_options
 @settings_options(*SETTINGS)
 def generate(prompts: tuple[str, ...], output: Path | None, **given: Any) -> None:
-    """Paint pictures without a server.
+    """Paint pictures without a server, those of several prompts together.
 
-    Several prompts are painted together. The pictures also appear in the website's gallery.
+    They also appear in the website's gallery.
     """
     settings = settings_from(**{name: given.pop(name) for name in SETTINGS})
     asyncio.run(_generate(prompts, given, output, settings))

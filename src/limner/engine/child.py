@@ -74,7 +74,7 @@ def prepare(start: EngineStart, device: str) -> Runner:
 def serve(loop: StepLoop, inbox: Inbox, send: Send) -> None:
     """Take messages in between steps, for ever."""
     while True:
-        message = inbox.poll() if loop.busy else inbox.wait()
+        message = inbox.poll() if loop.busy or loop.prepare_next() else inbox.wait()
         while message is not None:
             if isinstance(message, ImageRequest):
                 loop.add(message)

@@ -45,7 +45,8 @@ LOOK_EVERY_S = 0.01
 
 
 class StepLoop:
-    """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`.
+    """Belongs to one thread: `add` and `cancel` between steps, `step` while `busy`,
+    `prepare_next` before it waits for somebody.
 
     `say` is told what comes next, before it is done.
     """
@@ -81,6 +82,10 @@ class StepLoop:
         """Unknown ids are ignored: the request may just have ended."""
         if request_id in self._running:
             self._end(self._running[request_id], Cancelled(request_id))
+
+    def prepare_next(self) -> bool:
+        """While there is nothing to do: what larger batches need; False when all is there."""
+        return self._runner.prepare_next()
 
     def step(self) -> list[EngineEvent]:
         """Move the chosen requests one denoising step and retire what is done. Returns what happened."""

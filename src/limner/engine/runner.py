@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -62,6 +62,7 @@ class Runner:
         self._rooms: dict[Group, Room] = {}
         self._native: dict[str, tuple[int, Curve]] = {}
         self._curves: dict[Group, Curve] = {}
+        self._unprepared: deque[tuple[Group, int]] = deque()
 
     def warm_up(self, name: str, width: int, height: int, curves: Curves, key: str) -> Curve:
         """Measure the model at its native size, or remember what was measured under `key`.
@@ -101,24 +102,36 @@ class Runner:
         return measured.seconds
 
     def _prepare(self, group: Group) -> None:
-        """What is compiled, loaded or captured for each size is so now, not in somebody's step.
-
-        There may be less memory than when the curve was measured: then batches are smaller from the start.
-        """
+        """What is compiled, loaded or captured for one picture is so now, not in somebody's step; for more of
+        them, too, where that is quick, elsewhere by and by (`prepare_next`)."""
         try:
             with told_as_memory():
                 self._model(group).encode("")
         except OutOfMemory:
             self.shrink(group)
-        measured = self.curve(group).measured
-        for rows in sorted(measured, reverse=True):
-            short = rows <= 2 or measured[rows] < LONG_STEP_S
-            if not short or rows > self.curve(group).most_rows:
-                continue
-            try:
-                self._rehearse(group, rows)
-            except OutOfMemory:
-                self.shrink(group)
+        # From the largest down: there may be less memory than when the curve was measured.
+        measured = sorted(self.curve(group).measured.items(), reverse=True)
+        sizes = [rows for rows, seconds in measured if rows <= 2 or seconds < LONG_STEP_S]
+        later = [] if self._graphs else [rows for rows in sizes if rows > 2]
+        for rows in sizes[len(later) :]:
+            self._prepare_size(group, rows)
+        self._unprepared += [(group, rows) for rows in later]
+
+    def prepare_next(self) -> bool:
+        """Prepare one more size, while there is nothing else to do; False where all are."""
+        if not self._unprepared:
+            return False
+        self._prepare_size(*self._unprepared.popleft())
+        return True
+
+    def _prepare_size(self, group: Group, rows: int) -> None:
+        if rows > self.curve(group).most_rows:
+            return
+        try:
+            self._rehearse(group, rows)
+        except OutOfMemory:
+            while self.curve(group).most_rows >= rows and self.shrink(group):
+                pass
 
     def _rehearse(self, group: Group, rows: int) -> None:
         place = self._place(group)
