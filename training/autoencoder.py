@@ -58,7 +58,7 @@ class HalfDecoder(nn.Module):
 
 
 def load_autoencoder(work: Path) -> AutoencoderTiny:
-    """The autoencoder as trained so far."""
+    """The autoencoder as trained so far, with the decoder trained on its own where there is one."""
     state = load_checkpoint(work / "autoencoder.pt")
     if state is None:
         raise SystemExit(
@@ -66,6 +66,8 @@ def load_autoencoder(work: Path) -> AutoencoderTiny:
         )
     autoencoder = build_autoencoder()
     autoencoder.load_state_dict(state["model"])
+    if own := load_checkpoint(work / "decoder.pt"):
+        autoencoder.decoder.load_state_dict(own["decoder"])
     return autoencoder
 
 

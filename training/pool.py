@@ -19,6 +19,8 @@ from training.pictures import SHARD, draw_shard, to_model, write_array
 from training.scenes import TRAINED, Scene, Subject
 from training.work import add_work_flag, half_precision, pick_device
 
+POOL_SEED = 1_000_000  # of the first shard
+
 
 def encode_shards(work: Path, count: int) -> None:
     """Draw and encode `count` shards of latents (SHARD, C, H/16, W/16), float16; those on disk stay."""
@@ -29,7 +31,7 @@ def encode_shards(work: Path, count: int) -> None:
     # other seeds than the autoencoder's own pictures, so that the latents are of unseen drawings
     missing = [i for i in range(count) if not (folder / f"{i:05d}.npy").exists()]
     with ProcessPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as processes, torch.inference_mode():
-        drawn = processes.map(draw_shard, [1_000_000 + i for i in missing], repeat(TRAINED))
+        drawn = processes.map(draw_shard, [POOL_SEED + i for i in missing], repeat(TRAINED))
         for i, (pictures, scenes, places) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
             parts = []
             for batch in np.array_split(pictures, SHARD // 32):

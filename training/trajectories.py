@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,25 +53,33 @@ def level(scheduler: DDIMScheduler, timestep: int) -> tuple[float, float]:
     return float(clean) ** 0.5, float(1 - clean) ** 0.5
 
 
-@torch.inference_mode()
-def paint(model: Denoiser, scheduler: DDIMScheduler, tokens: torch.Tensor, unsaid: torch.Tensor,
-          noise: torch.Tensor) -> torch.Tensor:  # fmt: skip
-    """The guided way (B, FAST_STEPS + 1, C, h, w) from this noise, by DDIM."""
-    x, kept = noise, [noise]
-    times = timesteps_of(scheduler, TEACHER_STEPS)
-    both = torch.cat([unsaid.expand_as(tokens), tokens])
-    with half_precision(noise.device):
+def walk(
+    model: Denoiser, scheduler: DDIMScheduler, both: torch.Tensor, x: torch.Tensor, times: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    """The guided way of x (B, C, h, w) through these timesteps to the picture, by DDIM: x after each.
+
+    `both` (2 B, MAX_TOKENS): what is said for none of them, then for each.
+    """
+    with half_precision(x.device):
         words = model.text_encoder(both).last_hidden_state
-    for i, (now, then) in enumerate(zip(times, [*times[1:], -1], strict=True)):
-        at = torch.full((len(both),), now, device=noise.device)
-        with half_precision(noise.device):
+    for now, then in zip(times, [*times[1:], -1], strict=True):
+        at = torch.full((len(both),), now, device=x.device)
+        with half_precision(x.device):
             without, said = model.unet(x.repeat(2, 1, 1, 1), at, words).sample.float().chunk(2)
         v = without + GUIDANCE_SCALE * (said - without)
         (a, s), (a_then, s_then) = level(scheduler, now), level(scheduler, then)
         x = a_then * (a * x - s * v) + s_then * (a * v + s * x)
-        if (i + 1) % (TEACHER_STEPS // FAST_STEPS) == 0:
-            kept.append(x)
-    return torch.stack(kept, 1)
+        yield x
+
+
+@torch.inference_mode()
+def paint(model: Denoiser, scheduler: DDIMScheduler, tokens: torch.Tensor, unsaid: torch.Tensor,
+          noise: torch.Tensor) -> torch.Tensor:  # fmt: skip
+    """The way (B, FAST_STEPS + 1, C, h, w) from this noise, each fast step as many of the teacher's."""
+    both = torch.cat([unsaid.expand_as(tokens), tokens])
+    painted = list(walk(model, scheduler, both, noise, timesteps_of(scheduler, TEACHER_STEPS)))
+    every = TEACHER_STEPS // FAST_STEPS
+    return torch.stack([noise, *painted[every - 1 :: every]], 1)
 
 
 def make(work: Path, shards: int) -> None:

@@ -47,3 +47,18 @@ def test_people_take_turns_at_the_decoder_too(model: LocalModel, loaded: StableD
     order = list(ends(drained(loop)))
     assert order.index("light") <= 2
     assert [name for name in order if name != "light"] == [f"heavy {i}" for i in range(5)]
+
+
+@pytest.mark.parametrize("held_s", [60.0, 0.0])
+def test_whoever_is_first_makes_their_steps_before_others_pictures_are_decoded_for_a_while(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch, held_s: float
+) -> None:
+    monkeypatch.setattr("limner.engine.decoder.HELD_S", held_s)
+    loop = StepLoop(Runner({"tiny": loaded}))
+    for i in range(4):
+        loop.add(asked(model, f"heavy {i}", "heavy", num_inference_steps=1))
+    loop.add(asked(model, "heavy long", "heavy", num_inference_steps=150))
+    loop.add(asked(model, "light", "light", num_inference_steps=30))
+    order = list(ends(drained(loop)))
+    assert order.index("light") == (0 if held_s else 4)
+    assert order[-1] == "heavy long"

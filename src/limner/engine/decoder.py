@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,16 +22,19 @@ if TYPE_CHECKING:  # importing it takes seconds, and few have one
 
 # Pictures on the GPU at once: one that is decoded while another is copied.
 AHEAD = 1
+# The longest that a picture is kept waiting for the steps of somebody else.
+HELD_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Undecoded:
-    """`latents` `(C, h, w)`, its own; on a GPU not before `written`."""
+    """`latents` `(C, h, w)`, its own; on a GPU not before `written`. `since`: by the monotonic clock."""
 
     running: RunningRequest
     model: StableDiffusion
     latents: torch.Tensor
     written: torch.cuda.Event | None = None
+    since: float = field(default_factory=time.monotonic)
 
     def decode(self) -> Decoding:
         """Raises `OutOfMemory`."""
@@ -62,6 +65,8 @@ class Decoder:
     def __init__(self, checker: SafetyChecker | None = None) -> None:
         self._checker = checker
         self._waiting: dict[str, deque[Undecoded]] = {}
+        self._held: frozenset[str] = frozenset()
+        self._calls = 0  # of `_decode_next`, still to come
         self._lock = threading.Lock()
         self._underway: deque[tuple[Undecoded, Decoding, float]] = deque()
         self._stream: torch.cuda.Stream | None = None
@@ -71,7 +76,14 @@ class Decoder:
     def put(self, undecoded: Undecoded) -> None:
         with self._lock:
             self._waiting.setdefault(undecoded.running.request.person, deque()).append(undecoded)
-        self._thread.submit(self._decode_next)
+            self._call()
+
+    def hold(self, people: frozenset[str]) -> None:
+        """Until the next such word begin no picture of theirs, unless it has waited for `HELD_S`: decoding
+        takes from the steps beside it what they would be quicker by."""
+        with self._lock:
+            self._held = people
+            self._call()
 
     def drop(self, running: RunningRequest) -> None:
         """Do not begin with it; what is begun comes out all the same."""
@@ -90,18 +102,30 @@ class Decoder:
         except queue.Empty:
             return found
 
+    def _call(self) -> None:
+        """With the lock: as often as there are pictures that may be begun."""
+        ready = sum(self._may_begin(undecoded) for mine in self._waiting.values() for undecoded in mine)
+        while self._calls < ready:
+            self._calls += 1
+            self._thread.submit(self._decode_next)
+
+    def _may_begin(self, undecoded: Undecoded) -> bool:
+        person = undecoded.running.request.person
+        return person not in self._held or time.monotonic() - undecoded.since >= HELD_S
+
     def _next(self) -> Undecoded | None:
         with self._lock:
+            self._calls -= 1
             for person, mine in list(self._waiting.items()):
-                del self._waiting[person]
-                if mine:
-                    undecoded = mine.popleft()
-                    self._waiting[person] = mine  # behind the others
-                    return undecoded
+                if not mine:
+                    del self._waiting[person]
+                elif self._may_begin(mine[0]):
+                    self._waiting[person] = self._waiting.pop(person)  # behind the others
+                    return mine.popleft()
         return None
 
     def _decode_next(self) -> None:
-        """Once for each that was put: the last one leaves nothing underway."""
+        """The last call leaves nothing underway."""
         undecoded = self._next()
         if undecoded is not None:
             began = time.monotonic()
@@ -110,7 +134,7 @@ class Decoder:
             except Exception as error:  # whose it is, the step loop knows
                 self._done.put(Decoded(undecoded, error, time.monotonic() - began))
         while self._underway and (
-            self._underway[0][1].arrived or len(self._underway) > AHEAD or not self._any_waiting()
+            self._underway[0][1].arrived or len(self._underway) > AHEAD or not self._another_call()
         ):
             self._end(*self._underway.popleft())
 
@@ -142,6 +166,6 @@ class Decoder:
         with torch.cuda.stream(self._stream):
             return self._checker.objects_to(pixels)
 
-    def _any_waiting(self) -> bool:
+    def _another_call(self) -> bool:
         with self._lock:
-            return any(self._waiting.values())
+            return self._calls > 0

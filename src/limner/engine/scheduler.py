@@ -91,6 +91,11 @@ class Scheduler:
         self._virtual_s = 0.0
         self._orders = count()
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Who waits for steps."""
+        return frozenset(self._people)
+
     def __len__(self) -> int:
         return len(self._tickets)
 

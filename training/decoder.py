@@ -1,0 +1,128 @@
+"""Trains the decoder alone on latents as the denoiser leaves them, to draw crisply what is soft in them.
+
+Latents of drawn pictures are noised half-way and denoised again as when a picture is made: what the denoiser
+gets wrong then stays near the drawing, which shows what it should have been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from training.autoencoder import LATENT_NOISE, load_autoencoder, picture_loss
+from training.denoiser import build_scheduler, load_denoiser
+from training.muon import build_optimizers
+from training.pictures import SHARD, draw_shard, to_model, write_array
+from training.pool import POOL_SEED, load_pool
+from training.scenes import TRAINED
+from training.text_encoder import say, tokens_of
+from training.tokenizer import build_tokenizer
+from training.trajectories import level, timesteps_of, walk
+from training.work import add_work_flag, half_precision, load_checkpoint, pick_device, save_checkpoint
+
+STEPS: Final = 20  # as pictures are made
+START: Final = (250, 650)  # timesteps to noise up to: beyond them other things are drawn than were there
+CLEAN: Final = 0.25  # of the latents stay as they were encoded
+BATCH: Final = 4
+LEARNING_RATE: Final = 0.005
+SAVE_EVERY: Final = 50
+
+
+@torch.inference_mode()
+def make_worn(work: Path, shards: int) -> None:
+    """Noise and denoise the first `shards` shards of the pool, and draw its pictures again, into `worn/`."""
+    device, tokenizer, folder = pick_device(), build_tokenizer(work), work / "worn"
+    folder.mkdir(parents=True, exist_ok=True)
+    model, scale = load_denoiser(work, tokenizer)
+    model = model.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    scheduler, pool = build_scheduler(), load_pool(work)
+    times = timesteps_of(scheduler, STEPS)
+    unsaid = tokens_of(tokenizer, [""])
+    for shard in tqdm(range(shards), "worn"):
+        if (folder / f"{shard:05d}.latents.npy").exists():
+            continue
+        rng = random.Random(f"worn {shard}")
+        torch.manual_seed(shard)
+        worn = []
+        for start in range(shard * SHARD, (shard + 1) * SHARD, 32):
+            scenes = pool.scenes[start : start + 32]
+            tokens = tokens_of(tokenizer, [say(scene, rng)[0] for scene in scenes])
+            both = torch.cat([unsaid.expand_as(tokens), tokens]).to(device)
+            clean = (pool.latents[start : start + 32].float() * scale).to(device)
+            first = rng.choice([i for i, time in enumerate(times) if START[0] <= time <= START[1]])
+            a, s = level(scheduler, times[first])
+            noisy = (a * clean + s * torch.randn_like(clean)).to(memory_format=torch.channels_last)
+            *_, last = walk(model, scheduler, both, noisy, times[first:])
+            worn.append((last / scale).half().cpu())
+        pictures, _, _ = draw_shard(POOL_SEED + shard, TRAINED)
+        write_array(folder / f"{shard:05d}.pictures.npy", pictures)
+        write_array(folder / f"{shard:05d}.latents.npy", torch.cat(worn).numpy())
+
+
+def train(work: Path, shards: int, steps: int) -> None:
+    """Train until `steps` steps are done, going on from the last checkpoint."""
+    device = pick_device()
+    autoencoder = load_autoencoder(work).requires_grad_(False)
+    decoder = autoencoder.decoder.requires_grad_(True)
+    decoder.to(device).to(memory_format=torch.channels_last)
+    optimizers = build_optimizers(decoder, LEARNING_RATE, 0.1 * LEARNING_RATE)
+    full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    done = 0
+    if state := load_checkpoint(work / "decoder.pt"):
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        done = state["step"]
+    encoded = load_pool(work).latents
+    worn = [np.load(work / "worn" / f"{i:05d}.latents.npy") for i in range(shards)]
+    drawn = [np.load(work / "worn" / f"{i:05d}.pictures.npy", mmap_mode="r") for i in range(shards)]
+    rng = np.random.default_rng(done)
+    torch.manual_seed(done)
+    mean_loss = 0.0
+    for step in (bar := tqdm(range(done, steps), "decoder", steps, initial=done, mininterval=5)):
+        rate = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+        for optimizer, full in zip(optimizers, full_rates, strict=True):
+            optimizer.param_groups[0]["lr"] = full * rate
+        chosen = [(rng.integers(shards), rng.integers(SHARD)) for _ in range(BATCH)]
+        pictures = to_model(np.stack([drawn[shard][i] for shard, i in chosen])).to(device)
+        latents = torch.stack(
+            [
+                encoded[shard * SHARD + i] if rng.random() < CLEAN else torch.from_numpy(worn[shard][i])
+                for shard, i in chosen
+            ]
+        )
+        near = latents.float() + LATENT_NOISE * torch.randn(latents.shape)
+        with half_precision(device):
+            made = decoder(near.to(device, memory_format=torch.channels_last))
+        loss = picture_loss(made.float(), pictures)
+        decoder.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        mean_loss += (loss.item() - mean_loss) / min(step - done + 1, 100)
+        bar.set_postfix(loss=f"{mean_loss:.4f}")
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+            state = {"decoder": decoder.state_dict(), "step": step + 1}
+            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+            save_checkpoint(state, work / "decoder.pt")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_work_flag(parser)
+    parser.add_argument("--shards", type=int, default=4, help=f"of {SHARD} pictures (%(default)s)")
+    parser.add_argument("--steps", type=int, default=1600)
+    args = parser.parse_args()
+    make_worn(args.work, args.shards)
+    train(args.work, args.shards, args.steps)
+
+
+if __name__ == "__main__":
+    main()
