@@ -47,7 +47,10 @@ def refused_in_one_line(ended: subprocess.CompletedProcess[str], *says: str) -> 
 
 
 class RunningServer:
-    """`limner serve` on a free port, ready to paint once entered. `url` stays the same across restarts."""
+    """`limner serve` on a free port, ready to paint and to write once entered.
+
+    `url` stays the same across restarts.
+    """
 
     def __init__(self, data_dir: Path, *flags: str) -> None:
         self.data_dir = data_dir
@@ -97,7 +100,8 @@ class RunningServer:
     def wait_ready(self) -> None:
         for _ in self._moments():
             try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                answer = httpx.get(f"{self.url}/readyz")
+                if answer.status_code == 200 and answer.json()["prompt_writer"]["state"] == "ready":
                     return
             except httpx.TransportError:
                 continue

@@ -89,7 +89,7 @@ async def fuzzed(folder: Path, seconds: int, phases: str, seed: int) -> tuple[in
 
 
 async def test_whatever_is_sent_is_answered_as_the_schema_says(tmp_path: Path) -> None:
-    status, said = await fuzzed(tmp_path, 8, "coverage,fuzzing", seed=1)
+    status, said = await fuzzed(tmp_path, 6, "coverage,fuzzing", seed=1)
     assert status == 0, said
 
 
