@@ -18,16 +18,21 @@ from tests.stepping import asked, drained, ends
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> None:
-    class Slow(StableDiffusion):
-        begun, go_on = threading.Event(), threading.Event()
+class Slow(StableDiffusion):
+    """Decodes when it may."""
 
-        def decoding(self, latents: torch.Tensor) -> Decoding:
-            self.begun.set()
-            assert self.go_on.wait(20)
-            return super().decoding(latents)
+    def __init__(self, model: LocalModel) -> None:
+        super().__init__(model.folder, dtype="float32")
+        self.begun, self.go_on = threading.Event(), threading.Event()
 
-    slow = Slow(model.folder, dtype="float32")
+    def decoding(self, latents: torch.Tensor) -> Decoding:
+        self.begun.set()
+        assert self.go_on.wait(20)
+        return super().decoding(latents)
+
+
+def test_a_decode_takes_no_time_from_the_same_persons_steps(model: LocalModel) -> None:
+    slow = Slow(model)
     loop = StepLoop(Runner({"tiny": slow}))
     loop.add(asked(model, "short", num_inference_steps=1))
     loop.add(asked(model, "long", num_inference_steps=12))
@@ -35,6 +40,23 @@ def test_a_decode_takes_no_time_from_the_steps_of_others(model: LocalModel) -> N
     assert slow.begun.wait(20)
     steps = [event.step for _ in range(11) for event in loop.step() if isinstance(event, Progress)]
     assert steps == list(range(2, 13))
+    slow.go_on.set()
+    assert list(ends(drained(loop))) == ["short", "long"]
+
+
+@pytest.mark.parametrize("held_s", [60.0, 0.0])
+def test_steps_wait_a_while_for_the_picture_of_somebody_who_waits_for_nothing_else(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch, held_s: float
+) -> None:
+    monkeypatch.setattr("limner.engine.decoder.HELD_S", held_s)
+    slow = Slow(model)
+    loop = StepLoop(Runner({"tiny": slow}))
+    loop.add(asked(model, "short", "light", num_inference_steps=1))
+    loop.add(asked(model, "long", "heavy", num_inference_steps=12))
+    loop.step()
+    assert slow.begun.wait(20)
+    steps = [event.step for _ in range(5) for event in loop.step() if isinstance(event, Progress)]
+    assert steps == ([] if held_s else [2, 3, 4, 5, 6])
     slow.go_on.set()
     assert list(ends(drained(loop))) == ["short", "long"]
 

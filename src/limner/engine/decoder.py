@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing it takes seconds, and few have one
 
 # Pictures on the GPU at once: one that is decoded while another is copied.
 AHEAD = 1
-# The longest that a picture is kept waiting for the steps of somebody else.
+# The longest that a picture is kept waiting for the steps of somebody else, and steps for a picture.
 HELD_S = 0.5
 
 
@@ -64,6 +64,7 @@ class Decoder:
 
     def __init__(self, checker: SafetyChecker | None = None) -> None:
         self._checker = checker
+        self._unfinished: list[Undecoded] = []
         self._waiting: dict[str, deque[Undecoded]] = {}
         self._held: frozenset[str] = frozenset()
         self._calls = 0  # of `_decode_next`, still to come
@@ -74,6 +75,7 @@ class Decoder:
         self._thread = ThreadPoolExecutor(1, "decoder")
 
     def put(self, undecoded: Undecoded) -> None:
+        self._unfinished.append(undecoded)
         with self._lock:
             self._waiting.setdefault(undecoded.running.request.person, deque()).append(undecoded)
             self._call()
@@ -87,13 +89,31 @@ class Decoder:
 
     def drop(self, running: RunningRequest) -> None:
         """Do not begin with it; what is begun comes out all the same."""
+        self._unfinished = [undecoded for undecoded in self._unfinished if undecoded.running is not running]
         with self._lock:
             for mine in self._waiting.values():
                 for undecoded in [u for u in mine if u.running is running]:
                     mine.remove(undecoded)
 
+    def urgent(self, people: frozenset[str]) -> bool:
+        """Whether somebody who is not among these people waits for a picture, and should not wait for steps
+        that would take the same processor from it."""
+        now = time.monotonic()
+        return any(
+            undecoded.written is None
+            and undecoded.running.request.person not in people
+            and now - undecoded.since < HELD_S
+            for undecoded in self._unfinished
+        )
+
     def collect(self, wait_s: float) -> list[Decoded]:
         """What has been decoded; when that is nothing yet, wait for the first."""
+        found = self._collected(wait_s)
+        done = [decoded.undecoded for decoded in found]
+        self._unfinished = [undecoded for undecoded in self._unfinished if undecoded not in done]
+        return found
+
+    def _collected(self, wait_s: float) -> list[Decoded]:
         found: list[Decoded] = []
         try:
             found.append(self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait())

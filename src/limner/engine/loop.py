@@ -89,9 +89,10 @@ class StepLoop:
 
     def step(self) -> list[EngineEvent]:
         """Move the chosen requests one denoising step and retire what is done. Returns what happened."""
-        chosen = self._scheduler.schedule()
+        people = self._scheduler.people
+        chosen = [] if self._decoder.urgent(people) else self._scheduler.schedule()
         # Those behind the first have more to do, and what they have finished can wait for the first's steps.
-        self._decoder.hold(self._scheduler.people - {chosen[0].person} if chosen else frozenset())
+        self._decoder.hold(people - {chosen[0].person} if chosen else frozenset())
         self._run(chosen)
         self._retire(wait_s=0.0 if chosen or self._events else LOOK_EVERY_S)
         events, self._events = self._events, []
