@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing it takes seconds, and few have one
 
 # Pictures on the GPU at once: one that is decoded while another is copied.
 AHEAD = 1
-# The longest that a picture is kept waiting for the steps of somebody else, and steps for a picture.
+# The longest that, on a processor, a picture waits for somebody else's steps, or steps for a picture.
 HELD_S = 0.5
 
 
@@ -81,8 +81,8 @@ class Decoder:
             self._call()
 
     def hold(self, people: frozenset[str]) -> None:
-        """Until the next such word begin no picture of theirs, unless it has waited for `HELD_S`: decoding
-        takes from the steps beside it what they would be quicker by."""
+        """Until the next such word begin no picture of theirs on a processor, unless it has waited for
+        `HELD_S`: the steps beside it would take as much longer."""
         with self._lock:
             self._held = people
             self._call()
@@ -130,8 +130,8 @@ class Decoder:
             self._thread.submit(self._decode_next)
 
     def _may_begin(self, undecoded: Undecoded) -> bool:
-        person = undecoded.running.request.person
-        return person not in self._held or time.monotonic() - undecoded.since >= HELD_S
+        held = undecoded.written is None and undecoded.running.request.person in self._held
+        return not held or time.monotonic() - undecoded.since >= HELD_S
 
     def _next(self) -> Undecoded | None:
         with self._lock:
