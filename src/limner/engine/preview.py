@@ -9,7 +9,7 @@ from PIL import Image
 
 MEDIA_TYPE = "image/webp"
 MAX_BYTES = 6000
-LONG_SIDE_PX = 192
+LONG_SIDE_PX = 128
 
 
 def encode_preview(pixels: torch.Tensor) -> bytes:
