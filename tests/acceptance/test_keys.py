@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from limner.store.keys import NewKey, Scope
+from limner.store.store import Store
 from tests.running import RunningServer, at_once, limner, refused_in_one_line
 
 
@@ -30,10 +32,17 @@ def test_a_key_made_while_the_server_runs_works_until_it_is_revoked(tmp_path: Pa
         ended = limner("keys", "revoke", "bot", "--data-dir", str(data))
         assert ended.returncode == 0, ended.stderr
         assert httpx.get(f"{server.url}/api/generations", headers=headers).status_code == 401
+        store = Store(data, serve=False)
+        other = store.keys.create(NewKey("other", frozenset({Scope.READ})))
+        store.close()
         listed = limner("keys", "list", "--data-dir", str(data)).stdout
-        assert "bot" in listed
-        assert "revoked" in listed
+        states = {
+            name: next(line for line in listed.splitlines() if name in line) for name in ("bot", "other")
+        }
+        assert "revoked" in states["bot"]
+        assert "valid" in states["other"]
         assert secret not in listed
+        assert other not in listed
         assert secret not in server.log.read_text()
 
 
