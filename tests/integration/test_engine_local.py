@@ -98,7 +98,7 @@ async def test_a_stream_tells_progress_and_previews_and_ends_with_the_pixels(eng
     assert previews[0].step <= 3
     for preview in previews:
         assert len(preview.image) <= 6000
-        assert Image.open(io.BytesIO(preview.image)).size == (192, 192)
+        assert Image.open(io.BytesIO(preview.image)).size == (128, 128)
         assert preview.media_type == "image/webp"
     end = events[-1]
     assert isinstance(end, Finished)
