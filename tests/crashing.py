@@ -19,8 +19,8 @@ TOGETHER = 8
 
 
 def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
-    """Prompts, at their third step: `poison` ends the process, `trap` stops its work for ever, `patient`
-    takes three seconds, and said so before."""
+    """Prompts, at their third step: `poison` ends the process, `brittle` crashes it unless PyTorch computes,
+    `trap` stops its work for ever, `patient` takes three seconds, and said so before."""
     curves = tuple(Curve(model.info.name, {1: STEP_S}) for model in start.models)
     send(Ready(16, STEP_S, curves))
     running: dict[str, tuple[ImageRequest, int]] = {}
@@ -36,7 +36,7 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
         together = list(running.values())[:TOGETHER]
         send(Working(frozenset(request.id for request, _ in together), _patience_s(together)))
         time.sleep(STEP_S)
-        send(Report(STEP_S, tuple(_stepped(running, together)), Stats()))
+        send(Report(STEP_S, tuple(_stepped(running, together, start.backend)), Stats()))
 
 
 def _patience_s(together: list[tuple[ImageRequest, int]]) -> float:
@@ -44,7 +44,7 @@ def _patience_s(together: list[tuple[ImageRequest, int]]) -> float:
 
 
 def _stepped(
-    running: dict[str, tuple[ImageRequest, int]], together: list[tuple[ImageRequest, int]]
+    running: dict[str, tuple[ImageRequest, int]], together: list[tuple[ImageRequest, int]], backend: str
 ) -> list[EngineEvent]:
     events: list[EngineEvent] = []
     for request, step in together:
@@ -52,6 +52,8 @@ def _stepped(
         running[request.id] = request, done
         if done == 3 and request.params.prompt == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
+        if done == 3 and request.params.prompt == "brittle" and backend != "torch":
+            os.kill(os.getpid(), signal.SIGSEGV)
         if done == 3 and request.params.prompt == "trap":
             time.sleep(3600)
         if done == 3 and request.params.prompt == "patient":

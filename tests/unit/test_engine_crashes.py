@@ -27,8 +27,8 @@ class Engine(LocalEngine):
 
 
 @asynccontextmanager
-async def running(heartbeat_timeout_s: float = 8.0) -> AsyncIterator[Engine]:
-    engine = Engine([LocalModel(MODEL, Path("nowhere"))])
+async def running(heartbeat_timeout_s: float = 8.0, *, exact: bool = False) -> AsyncIterator[Engine]:
+    engine = Engine([LocalModel(MODEL, Path("nowhere"))], exact=exact)
     engine._process._heartbeat_timeout_s = heartbeat_timeout_s
     await engine.start()
     try:
@@ -178,6 +178,23 @@ async def test_an_engine_that_said_it_would_take_long_is_not_replaced(
         [end] = await ends(painted(engine, asked("patient", prompt="patient")))
         assert isinstance(end, Finished)
         assert engine.stats().restarts == 0
+
+
+async def test_when_native_code_crashes_twice_pytorch_takes_over_and_the_picture_is_made() -> None:
+    async with running() as engine:
+        [end] = await ends(painted(engine, asked("brittle", prompt="brittle")))
+        assert isinstance(end, Finished)
+        assert engine.stats().restarts == 2
+        [end] = await ends(painted(engine, asked("again", prompt="brittle")))
+        assert isinstance(end, Finished)
+        assert engine.stats().restarts == 2, "and stays"
+
+
+async def test_where_pictures_must_stay_the_same_no_other_kernels_take_over() -> None:
+    async with running(exact=True) as engine:
+        [end] = await ends(painted(engine, asked("brittle", prompt="brittle")))
+        assert isinstance(end, Failed)
+        assert "the engine crashes at this picture (killed by signal 11)" in end.reason
 
 
 @pytest.mark.slow

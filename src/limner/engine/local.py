@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 LEAST_STUCK_S = 30.0
 # One that worked is awaited for so many starts; until then its requests wait, too.
 RESTARTS = 3
+# So often in a row may native code end it, without a picture between, before PyTorch takes over.
+NATIVE_CRASHES = 2
+NATIVE_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 # So often may an engine crash that has one request alone before that request is given up.
 MOST_CRASHES = 2
 
@@ -86,7 +90,8 @@ class LocalEngine:
 
     When that process crashes or is replaced, all that it had is made again. Those whose pictures it was at
     come after the others who were there and before newcomers, one by one, so that one that crashes it every
-    time fails alone. `cache_dir` None: the user's own.
+    time fails alone. `backend` "auto" becomes "torch" when native code crashes again and again. `cache_dir`
+    None: the user's own.
     """
 
     ENTRY = "limner.engine.child:main"
@@ -117,12 +122,14 @@ class LocalEngine:
         self._working = Working(frozenset(), 0.0)
         self._heard_at = 0.0
         self._starts_left = 0
+        self._native_crashes = 0
+        self._start = EngineStart(
+            tuple(models), device, threads, exact, cache_dir, backend, dtype, compiled, memory_gb, safety
+        )
         self._watch: asyncio.Task[None] | None = None
         self._process = SupervisedProcess(
             self.ENTRY,
-            EngineStart(
-                tuple(models), device, threads, exact, cache_dir, backend, dtype, compiled, memory_gb, safety
-            ),
+            self._start,
             on_message=self._on_message,
             on_exit=self._on_exit,
             log_level=log_level,
@@ -238,6 +245,8 @@ class LocalEngine:
             self._left = +self._left  # forget those that reached zero
         elif event.request_id in self._streams:
             self._streams[event.request_id].put(event)
+            if isinstance(event, Finished):
+                self._native_crashes = 0
             if isinstance(event, Finished | Failed | Cancelled):
                 self._send_waiting()
 
@@ -246,6 +255,7 @@ class LocalEngine:
         if self._health.state == "stopped":
             return
         self._stats = replace(self._stats, restarts=self._stats.restarts + 1)
+        self._fall_back(reason)
         if self._health.state == "ready":
             self._starts_left = RESTARTS
             self._suspect(reason)
@@ -256,6 +266,17 @@ class LocalEngine:
             # One that was never ready will hardly be so next time; it is tried again, more and more rarely.
             self._health = Health("failed", reason)
             self._fail_all(f"the engine went away: {reason}")
+
+    def _fall_back(self, reason: str) -> None:
+        """A converted network may crash on a processor where PyTorch's own does not. `--exact` keeps what it
+        has: other kernels would paint other pixels."""
+        self._native_crashes += -(self._process.exit_code or 0) in NATIVE_SIGNALS
+        if self._native_crashes < NATIVE_CRASHES or self._start.backend != "auto" or self._start.exact:
+            return
+        log.error("%s, %d times: on a processor the engine goes on with --backend torch, which is slower",
+                  reason, self._native_crashes)  # fmt: skip
+        self._start = replace(self._start, backend="torch")
+        self._process.start_next_with(self._start)
 
     def _suspect(self, reason: str) -> None:
         """Those whose pictures it was at may have crashed it; one that was alone in it twice did.

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from limner.process import frames
 from limner.process.child import Crashed, Heartbeat, Start
@@ -58,6 +59,15 @@ class SupervisedProcess:
     def pid(self) -> int | None:
         """The child's process id; None between children."""
         return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the last child; minus the signal that ended it. None while it runs."""
+        return self._process.returncode if self._process else None
+
+    def start_next_with(self, argument: object) -> None:
+        """The next child gets this argument."""
+        self._start = replace(self._start, argument=argument)
 
     async def start(self) -> None:
         assert self._watch is None, "started twice"
