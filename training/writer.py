@@ -22,6 +22,7 @@ from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from limner.params import Voice
+from training.work import half_precision, load_checkpoint, save_checkpoint
 from training.writer_prompts import compose
 
 END: Final = "<|endoftext|>"
@@ -138,7 +139,7 @@ def train_step(run: Run, tokenizer: PreTrainedTokenizerFast, seed: int, steps: i
     """One update. Returns the loss in nats a token."""
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate(run.step, steps)
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision(run.model.device):
         loss = run.model(**batch(tokenizer, f"{seed}/{run.step}"), use_cache=False).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
@@ -148,20 +149,12 @@ def train_step(run: Run, tokenizer: PreTrainedTokenizerFast, seed: int, steps: i
     return float(loss.detach())
 
 
-def save(run: Run, path: Path) -> None:
-    """Written aside and renamed: an interrupted run finds the checkpoint before it."""
-    state = {"model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(), "step": run.step}
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").rename(path)
-
-
 def begin(tokenizer: PreTrainedTokenizerFast, checkpoint: Path, seed: int) -> Run:
     torch.manual_seed(seed)
     model = new_model(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     run = Run(model, optimizer)
-    if checkpoint.exists():
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    if state := load_checkpoint(checkpoint):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         run.step = state["step"]
@@ -213,7 +206,8 @@ def main() -> None:
             mean_loss = loss if mean_loss is None else 0.98 * mean_loss + 0.02 * loss
             bar.set_postfix(loss=f"{mean_loss:.3f}", refresh=False)
             if run.step % SAVE_EVERY == 0 or run.step == asked.steps:
-                save(run, asked.work / "checkpoint.pt")
+                state = {"model": run.model.state_dict(), "optimizer": run.optimizer.state_dict()}
+                save_checkpoint(state | {"step": run.step}, asked.work / "checkpoint.pt")
     export(run, tokenizer, asked.out or asked.work / "writer")
 
 
