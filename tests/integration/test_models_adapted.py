@@ -70,6 +70,11 @@ def test_a_change_of_another_network_is_refused(base: Path, tmp_path: Path) -> N
     save_file(change | {name: change[name][:5].contiguous()}, folder / ADAPTER)
     with pytest.raises(ModelUnusable, match=r"does not fit its base model: mid_block.resnets.0.conv1.weight"):
         open_model(str(folder), cache_dir=tmp_path / "cache")
+    kohyas = {"lora_unet_mid_block.resnets.0.conv1.lora_down.weight": torch.ones(4, 8)}
+    for others in (kohyas, change | kohyas, {key: change[key] for key in change if key != name}):
+        save_file(others, folder / ADAPTER)
+        with pytest.raises(ModelUnusable, match=r"as diffusers saves them.*mid_block.resnets.0.conv1.lora_"):
+            open_model(str(folder), cache_dir=tmp_path / "cache")
     (folder / "limner.json").write_text("{}")
     with pytest.raises(ModelUnusable, match="of which model it is a change"):
         open_model(str(folder), cache_dir=tmp_path / "cache")

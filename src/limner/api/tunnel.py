@@ -53,7 +53,7 @@ class Ngrok:
             self._sdk: Any = importlib.import_module("ngrok")
         except ImportError:
             raise Unusable(
-                "--public needs ngrok's SDK: pip install 'limner[public]' (or: ngrok segno)" + _offer()
+                "--public needs ngrok's SDK, and segno for the QR code: pip install ngrok segno" + _offer()
             ) from None
         if not token:
             raise Unusable(

@@ -50,12 +50,17 @@ def _changed(
 ) -> dict[str, NDArray[np.floating]]:
     """The weights with the product of two thin matrices added to each that the change names."""
     weights = dict(weights)
-    for key in change:
-        if not key.endswith(DOWN):
-            continue
-        name = f"{key.removeprefix('unet.').removesuffix(DOWN)}.weight"
-        down = change[key].astype(np.float32)
-        up = change[key.removesuffix(DOWN) + UP].astype(np.float32)
+    downs = {key.removesuffix(DOWN) for key in change if key.endswith(DOWN)}
+    strange = change.keys() - {stem + end for stem in downs for end in (DOWN, UP)}
+    strange |= {stem + UP for stem in downs} - change.keys()
+    if strange or not downs:
+        raise ModelUnusable(
+            f"{folder / ADAPTER} must hold pairs of unet.…{DOWN} and unet.…{UP}, as diffusers saves them, "
+            f"and nothing else; look at {min(strange, default='it: it is empty')}"
+        )
+    for stem in downs:
+        name = f"{stem.removeprefix('unet.')}.weight"
+        down, up = (change[stem + end].astype(np.float32) for end in (DOWN, UP))
         weight = weights.get(name)
         if weight is None or weight.size != up.shape[0] * down[0].size:
             raise ModelUnusable(f"{folder / ADAPTER} does not fit its base model: {name}")

@@ -14,7 +14,7 @@ from limner.models.torch_networks import TorchNetworks
 
 log = logging.getLogger(__name__)
 
-INSTALL = "pip install 'limner[openvino]'"
+INSTALL = "pip install openvino"
 
 
 def networks_of(
