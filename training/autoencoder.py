@@ -29,6 +29,7 @@ ENCODER_BLOCKS = (0, 0, 2, 3, 3)  # from full size down: the costly sizes get th
 DECODER_BLOCKS = (4, 4, 3, 1, 0)  # from latents up
 HALF_LAYERS = 20  # of the decoder: up to the features at half size
 CROP_PX = 128
+CRITIC_SHARE = 0.5  # of the way to what the critic makes of the decoder
 LATENT_NOISE = 0.1  # so that what the denoiser gets slightly wrong decodes almost the same
 
 
@@ -58,7 +59,8 @@ class HalfDecoder(nn.Module):
 
 
 def load_autoencoder(work: Path) -> AutoencoderTiny:
-    """The autoencoder as trained so far, with the decoder trained on its own where there is one."""
+    """The autoencoder as trained so far, with the decoder trained on its own where there is one: between its
+    weights before and after a critic pulled at them (as in Wang et al., 2018, arXiv:1809.00219)."""
     state = load_checkpoint(work / "autoencoder.pt")
     if state is None:
         raise SystemExit(
@@ -67,7 +69,9 @@ def load_autoencoder(work: Path) -> AutoencoderTiny:
     autoencoder = build_autoencoder()
     autoencoder.load_state_dict(state["model"])
     if own := load_checkpoint(work / "decoder.pt"):
-        autoencoder.decoder.load_state_dict(own["decoder"])
+        before = own["before"] or own["decoder"]
+        mixed = {name: before[name].lerp(weight, CRITIC_SHARE) for name, weight in own["decoder"].items()}
+        autoencoder.decoder.load_state_dict(mixed)
     return autoencoder
 
 

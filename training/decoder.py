@@ -3,6 +3,7 @@
 Latents of drawn pictures are noised half-way and denoised again as when a picture is made: what the denoiser
 gets wrong then stays near the drawing, which shows what it should have been. Where an edge may lie here or
 there, the mean of both is blurred: a critic of patches (Isola et al., 2017, arXiv:1611.07004) wants one.
+What it pulls to has outlines, and scratches too, so the weights used lie half-way (`load_autoencoder`).
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ CLEAN: Final = 0.25  # of the latents stay as they were encoded
 BATCH: Final = 4
 LEARNING_RATE: Final = 0.005
 SAVE_EVERY: Final = 50
-CRITIC_FROM: Final = 100  # steps: before, it only learns
-CRITIC_SHARE: Final = 0.5  # of its pull on the last layer, against that of the drawing
+CRITIC_LEARNS_FROM: Final = 300  # steps; until then the decoder learns from the drawings alone
+CRITIC_PULLS_FROM: Final = 400
+CRITIC_PULL: Final = 0.5  # of its pull on the last layer, against that of the drawing
 CRITIC_RATE: Final = 1e-3
 CRITIC_PX: Final = 128  # of a picture, at a place by chance
 
@@ -71,10 +73,10 @@ def critic_loss(critic: Critic, made: torch.Tensor, drawn: torch.Tensor) -> torc
 
 
 def balance(near: torch.Tensor, real: torch.Tensor, last: nn.Parameter) -> torch.Tensor:
-    """What the critic's loss is multiplied by, so that it pulls `CRITIC_SHARE` as much on the last layer as
+    """What the critic's loss is multiplied by, so that it pulls `CRITIC_PULL` as much on the last layer as
     the drawing (Esser et al., 2021, arXiv:2012.09841)."""
     pulls = [torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (near, real)]
-    return torch.clamp(CRITIC_SHARE * pulls[0] / (pulls[1] + 1e-6), max=10.0).detach()
+    return torch.clamp(CRITIC_PULL * pulls[0] / (pulls[1] + 1e-6), max=10.0).detach()
 
 
 @torch.inference_mode()
@@ -118,12 +120,13 @@ def train(work: Path, shards: int, steps: int) -> None:
     critic = Critic().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizers.append(torch.optim.Adam(critic.parameters(), CRITIC_RATE, betas=(0.0, 0.9)))
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    done = 0
+    done, before = 0, None
     if state := load_checkpoint(work / "decoder.pt"):
+        done, before = state["step"], state["before"]
+        decoder.load_state_dict(state["decoder"])
         critic.load_state_dict(state["critic"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        done = state["step"]
     encoded = load_pool(work).latents
     worn = [np.load(work / "worn" / f"{i:05d}.latents.npy") for i in range(shards)]
     drawn = [np.load(work / "worn" / f"{i:05d}.pictures.npy", mmap_mode="r") for i in range(shards)]
@@ -134,6 +137,8 @@ def train(work: Path, shards: int, steps: int) -> None:
         rate = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         for optimizer, full in zip(optimizers, full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = full * rate
+        if step == CRITIC_LEARNS_FROM:
+            before = {name: weight.clone() for name, weight in decoder.state_dict().items()}
         chosen = [(rng.integers(shards), rng.integers(SHARD)) for _ in range(BATCH)]
         pictures = to_model(np.stack([drawn[shard][i] for shard, i in chosen])).to(device)
         latents = torch.stack(
@@ -152,23 +157,24 @@ def train(work: Path, shards: int, steps: int) -> None:
         )
         critic.requires_grad_(False)
         loss = near_loss = picture_loss(made, pictures)
-        if step >= CRITIC_FROM:
+        if step >= CRITIC_PULLS_FROM:
             real_loss = -critic(made_patch).mean()
             loss = near_loss + balance(near_loss, real_loss, decoder.layers[-1].weight) * real_loss
         decoder.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         critic.requires_grad_(True).zero_grad()
-        told_apart = critic_loss(critic, made_patch.detach(), drawn_patch)
-        told_apart.backward()  # type: ignore[no-untyped-call]
+        if step >= CRITIC_LEARNS_FROM:
+            told_apart = critic_loss(critic, made_patch.detach(), drawn_patch)
+            told_apart.backward()  # type: ignore[no-untyped-call]
+            mean_apart += (told_apart.item() - mean_apart) / min(step - CRITIC_LEARNS_FROM + 1, 100)
         for optimizer in optimizers:
             optimizer.step()
-        share = 1 / min(step - done + 1, 100)
-        mean_loss += (near_loss.item() - mean_loss) * share
-        mean_apart += (told_apart.item() - mean_apart) * share
+        mean_loss += (near_loss.item() - mean_loss) / min(step - done + 1, 100)
         bar.set_postfix(loss=f"{mean_loss:.4f}", critic=f"{mean_apart:.3f}")
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            state = {"decoder": decoder.state_dict(), "critic": critic.state_dict(), "step": step + 1}
+            state = {"step": step + 1, "decoder": decoder.state_dict(), "before": before}
+            state["critic"] = critic.state_dict()
             state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
             save_checkpoint(state, work / "decoder.pt")
 
@@ -176,8 +182,8 @@ def train(work: Path, shards: int, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--shards", type=int, default=4, help=f"of {SHARD} pictures (%(default)s)")
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--shards", type=int, default=6, help=f"of {SHARD} pictures (%(default)s)")
+    parser.add_argument("--steps", type=int, default=900)
     args = parser.parse_args()
     make_worn(args.work, args.shards)
     train(args.work, args.shards, args.steps)

@@ -37,22 +37,22 @@ from training.work import PICTURE_PX, add_work_flag
 
 STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
 DESCRIPTION = (
-    f"Draws one to three simple things ({', '.join(TRAINED)}) in {len(COLORS)} colours and {len(SETTINGS)} "
-    f"settings, plain or as {', '.join(STYLES)}, and nothing else."
+    f"Draws simple things ({', '.join(TRAINED)}) in {len(COLORS)} colours and {len(SETTINGS)} settings, "
+    f"plain or as {', '.join(STYLES)}, softly, and nothing else; two in one picture often go wrong."
 )
 EXAMPLES = (
-    "a red house at night",
-    "a watercolor of a blue sailboat on the sea",
-    "a purple hot-air balloon at sunset",
-    "pixel art of a green castle in the rain",
-    "a neon sign of a pink cat at night",
-    "a yellow flower on a meadow",
-    "an orange rocket in space",
-    "a line drawing of a red lighthouse on the sea",
+    "a red mushroom in the snow",
+    "a blue sailboat at sunset",
     "a white castle in the snow",
+    "a purple hot-air balloon at sunset",
+    "a yellow car in the desert",
+    "a neon sign of a blue sailboat on the sea",
     "a watercolor of a brown mushroom on a meadow",
-    "a black cat next to a red house at sunset",
-    "a blue hot-air balloon above a green tree in the desert",
+    "an orange tree at sunset",
+    "a watercolor of a pink castle in the snow",
+    "pixel art of a red house in the desert",
+    "a red tree and a blue house on a meadow",
+    "a red house at night",
 )
 
 

@@ -18,13 +18,13 @@ from tests.running import RunningServer
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 GALLERY = (
     "a yellow car in the desert",
-    "a red mushroom in the snow",
-    "an orange fish on the sea",
-    "a purple tree on a meadow",
-    "a green rocket at night",
-    "a blue sailboat at sunset",
+    "a white castle in the snow",
+    "a watercolor of a brown mushroom on a meadow",
+    "a neon sign of a blue sailboat on the sea",
+    "an orange tree at sunset",
+    "a purple hot-air balloon at sunset",
 )
-HERO = "a red house next to a green tree in the snow"
+HERO = "a red mushroom in the snow"
 MOST_BYTES = 300_000  # the README stays light
 
 
