@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -53,7 +54,7 @@ class Kept:
         while (hold := held(found)) is None:
             self._make(found, make)
         weakref.finalize(self, os.close, hold)
-        os.utime(found)
+        _mark_used(found)
         return found
 
     def _make(self, found: Path, make: Callable[[Path], object]) -> None:
@@ -78,7 +79,7 @@ class Kept:
         while (hold := held(place)) is None:
             place.mkdir(parents=True, exist_ok=True)
         try:
-            os.utime(place)
+            _mark_used(place)
             yield place
         finally:
             os.close(hold)
@@ -116,6 +117,12 @@ def compiler_folder(cache_dir: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         hold = held(folder)
     return folder
+
+
+def _mark_used(folder: Path) -> None:
+    """Now, more finely than the file system's own clock, which may stand still for some milliseconds."""
+    now_ns = time.time_ns()
+    os.utime(folder, ns=(now_ns, now_ns))
 
 
 def _prune(folders: Iterable[Path], most_bytes: int) -> None:
