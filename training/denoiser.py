@@ -112,12 +112,12 @@ def sample_timesteps(count: int) -> torch.Tensor:
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
-    """Places of `count` pictures: of one subject at first, half of several (rarer in the pool) at the end."""
+    """Places of `count` pictures: of one subject at first, two thirds of several (rarer in the pool) at the end."""
     chosen: list[int] = []
     while len(chosen) < count:
         i = rng.randrange(len(scenes))
         alone = len(scenes[i].subjects) == 1
-        if rng.random() < (max(1 - progress, 0.4) if alone else 2 * progress):
+        if rng.random() < (max(1 - progress, 0.2) if alone else 2 * progress):
             chosen.append(i)
     return chosen
 

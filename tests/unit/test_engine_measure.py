@@ -52,7 +52,19 @@ def test_a_small_model_is_measured_at_every_size_within_a_moment(
     seconds = {1: 0.012, 2: 0.02, 4: 0.034, 6: 0.046, 8: 0.056, 12: 0.08, 16: 0.1}
     machine = Machine(seconds, first_s=0.01)
     assert measured(machine).seconds == pytest.approx(seconds)
-    assert machine.now < 2
+    assert machine.now < 2.5
+
+
+def test_a_second_in_which_all_is_slow_bends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("limner.engine.measure.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("limner.engine.measure.time.process_time", lambda: now[0])
+    seconds = {1: 0.012, 2: 0.02, 4: 0.034, 6: 0.046, 8: 0.056, 12: 0.08, 16: 0.1}
+
+    def step(rows: int) -> None:
+        now[0] += seconds[rows] * (2.0 if 0.05 < now[0] < 0.8 else 1.0)
+
+    assert measure(step).seconds == pytest.approx(seconds)
 
 
 def test_measuring_ends_beyond_the_knee(measured: Callable[[Machine], Measured]) -> None:

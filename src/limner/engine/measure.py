@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -12,7 +12,8 @@ from limner.engine.curve import BUCKETS, GAIN
 from limner.models.remembered import Remembered
 
 REPEATS = 3
-BUDGET_S = 1.5
+KNEE_ROUNDS = 20  # before it is believed that more rows gain nothing
+BUDGET_S = 2.0
 PREPARE_S = 30.0
 MISSES = 2
 DISTURBED = 1.5
@@ -37,15 +38,16 @@ def measure(
 ) -> Measured:
     """The time of `step(rows)` by batch size, the best of a few, up to just beyond the knee.
 
-    Ends early when memory is out, when `BUDGET_S` is spent on steps, or `PREPARE_S` on the first step of each
-    size, which may have much to prepare. One row and two are measured however long they take. Where others
-    have the processor, its own time on it counts instead (not where `on_processor` is False: there the
-    processor waits). Raises `MemoryError` when there is not enough for
-    one row.
+    In rounds over all sizes so far, each round with one more: a machine that is slower for a second is so for
+    every size, and bends the curve no more. Ends early when memory is out, when `BUDGET_S` is spent on steps,
+    or `PREPARE_S` on the first step of each size, which may have much to prepare. One row and two are measured
+    however long they take. Where others have the processor, its own time on it counts instead (not where
+    `on_processor` is False: there the processor waits). Raises `MemoryError` when there is not enough for one
+    row.
     """
-    found: dict[int, _Time] = {}
-    spent_s = prepared_s = best = 0.0
-    misses, cut = 0, False
+    found: dict[int, list[_Time]] = {}
+    spent_s = prepared_s = 0.0
+    cut = False
 
     def timed(rows: int) -> _Time:
         began, began_processor = time.perf_counter(), time.process_time()
@@ -53,30 +55,50 @@ def measure(
         wall_s, processor_s = time.perf_counter() - began, time.process_time() - began_processor
         return _Time(wall_s, processor_s if on_processor else wall_s)
 
-    for rows in sizes:
-        if rows > 2 and (spent_s > BUDGET_S or misses == MISSES):
-            break
-        if rows > 2 and prepared_s > PREPARE_S:
-            cut = True
-            break
-        try:
-            prepared_s += timed(rows).own_s
-            times = [timed(rows)]
-            while len(times) < REPEATS and spent_s + sum(t.own_s for t in times) < BUDGET_S:
+    def time_each() -> None:
+        nonlocal spent_s
+        for rows, times in found.items():
+            if not times or spent_s < BUDGET_S:
                 times.append(timed(rows))
-        except MemoryError:
-            if not found:
-                raise
-            cut = True
-            break
-        spent_s += sum(t.own_s for t in times)
-        found[rows] = _Time(min(t.wall_s for t in times), min(t.processor_s for t in times))
-        rate = rows / found[rows].own_s
-        misses = misses + 1 if rate < GAIN * best else 0
-        best = max(best, rate)
-    if any(t.disturbed for t in found.values()):
-        return Measured(_rising({rows: t.processor_s for rows, t in found.items()}), disturbed=True, cut=cut)
-    return Measured(_rising({rows: t.wall_s for rows, t in found.items()}), cut=cut)
+                spent_s += times[-1].own_s
+
+    def rounds() -> int:
+        return min(map(len, found.values()))
+
+    try:
+        for rows in sizes:
+            while rows > 2 and spent_s < BUDGET_S and rounds() < KNEE_ROUNDS and _beyond_knee(found):
+                time_each()
+            if rows > 2 and (spent_s >= BUDGET_S or _beyond_knee(found)):
+                break
+            if rows > 2 and prepared_s > PREPARE_S:
+                cut = True
+                break
+            prepared_s += timed(rows).own_s
+            found[rows] = []
+            time_each()
+        while spent_s < BUDGET_S and rounds() < REPEATS:
+            time_each()
+    except MemoryError:
+        cut = True
+        found = {rows: times for rows, times in found.items() if times}
+        if not found:
+            raise
+    best = {rows: _best(times) for rows, times in found.items()}
+    disturbed = any(t.disturbed for t in best.values())
+    seconds = {rows: t.processor_s if disturbed else t.wall_s for rows, t in best.items()}
+    return Measured(_rising(seconds), disturbed, cut)
+
+
+def _beyond_knee(found: Mapping[int, list[_Time]]) -> bool:
+    """Whether the last `MISSES` sizes moved hardly more rows a second than a smaller one."""
+    rates = [rows / _best(times).own_s for rows, times in found.items()]
+    missed = [rate < GAIN * max(rates[:i], default=0.0) for i, rate in enumerate(rates)]
+    return sum(missed[-MISSES:]) == MISSES
+
+
+def _best(times: Sequence[_Time]) -> _Time:
+    return _Time(min(t.wall_s for t in times), min(t.processor_s for t in times))
 
 
 def _rising(seconds: dict[int, float]) -> dict[int, float]:
