@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import math
 import random
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,7 @@ from training.work import (
     load_checkpoint,
     pick_device,
     save_checkpoint,
+    spare_processors,
 )
 
 STEPS: Final = 20  # as pictures are made
@@ -89,25 +92,25 @@ def make_worn(work: Path, shards: int) -> None:
     scheduler, pool = build_scheduler(), load_pool(work)
     times = timesteps_of(scheduler, STEPS)
     unsaid = tokens_of(tokenizer, [""])
-    for shard in tqdm(range(shards), "worn"):
-        if (folder / f"{shard:05d}.latents.npy").exists():
-            continue
-        rng = random.Random(f"worn {shard}")
-        torch.manual_seed(shard)
-        worn = []
-        for start in range(shard * SHARD, (shard + 1) * SHARD, 32):
-            scenes = pool.scenes[start : start + 32]
-            tokens = tokens_of(tokenizer, [say(scene, rng)[0] for scene in scenes])
-            both = torch.cat([unsaid.expand_as(tokens), tokens]).to(device)
-            clean = (pool.latents[start : start + 32].float() * scale).to(device)
-            first = rng.choice([i for i, time in enumerate(times) if START[0] <= time <= START[1]])
-            a, s = level(scheduler, times[first])
-            noisy = (a * clean + s * torch.randn_like(clean)).to(memory_format=torch.channels_last)
-            *_, last = walk(model, scheduler, both, noisy, times[first:])
-            worn.append((last / scale).half().cpu())
-        pictures, _, _ = draw_shard(POOL_SEED + shard, TRAINED)
-        write_array(folder / f"{shard:05d}.pictures.npy", pictures)
-        write_array(folder / f"{shard:05d}.latents.npy", torch.cat(worn).numpy())
+    missing = [i for i in range(shards) if not (folder / f"{i:05d}.latents.npy").exists()]
+    with ProcessPoolExecutor(spare_processors(device)) as processes:
+        drawn = processes.map(draw_shard, [POOL_SEED + i for i in missing], repeat(TRAINED))
+        for shard, (pictures, _, _) in tqdm(zip(missing, drawn, strict=True), "worn", len(missing)):
+            rng = random.Random(f"worn {shard}")
+            torch.manual_seed(shard)
+            worn = []
+            for start in range(shard * SHARD, (shard + 1) * SHARD, 32):
+                scenes = pool.scenes[start : start + 32]
+                tokens = tokens_of(tokenizer, [say(scene, rng)[0] for scene in scenes])
+                both = torch.cat([unsaid.expand_as(tokens), tokens]).to(device)
+                clean = (pool.latents[start : start + 32].float() * scale).to(device)
+                first = rng.choice([i for i, time in enumerate(times) if START[0] <= time <= START[1]])
+                a, s = level(scheduler, times[first])
+                noisy = (a * clean + s * torch.randn_like(clean)).to(memory_format=torch.channels_last)
+                *_, last = walk(model, scheduler, both, noisy, times[first:])
+                worn.append((last / scale).half().cpu())
+            write_array(folder / f"{shard:05d}.pictures.npy", pictures)
+            write_array(folder / f"{shard:05d}.latents.npy", torch.cat(worn).numpy())
 
 
 def train(work: Path, shards: int, steps: int) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 from transformers import CLIPTokenizer
 
@@ -29,6 +31,8 @@ CHANNELS = (64, 128, 192)
 SUBJECT_WEIGHT = 2.0  # how much more the squares about a subject count than the rest
 DECAY_FROM = 0.5  # of the training: the learning rate falls to nothing from here
 CHECKPOINT_S = 120.0
+SHOW_EVERY = 10
+WORKERS = 6  # processes that find words for a GPU
 GUIDANCE_SCALE = 4.0  # that pictures are best made with
 
 
@@ -112,7 +116,7 @@ def sample_timesteps(count: int) -> torch.Tensor:
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
-    """Places of `count` pictures: of one subject at first, two thirds of several (rarer in the pool) at the end."""
+    """Places of `count` pictures: one subject each at first, two thirds of several (rarer) at the end."""
     chosen: list[int] = []
     while len(chosen) < count:
         i = rng.randrange(len(scenes))
@@ -120,6 +124,22 @@ def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Ran
         if rng.random() < (max(1 - progress, 0.2) if alone else 2 * progress):
             chosen.append(i)
     return chosen
+
+
+class Lessons(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Without end: places (B,) in the pool, and what is said of them (B, MAX_TOKENS)."""
+
+    def __init__(self, scenes: Sequence[Scene], tokenizer: CLIPTokenizer, plan: Plan, seen: int) -> None:
+        self.scenes, self.tokenizer, self.plan, self.seen = scenes, tokenizer, plan, seen
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        worker = get_worker_info()
+        mine, of = (worker.id, worker.num_workers) if worker else (0, 1)
+        rng = random.Random(f"{self.seen} {mine}")
+        for seen in count(self.seen + mine * self.plan.batch, of * self.plan.batch):
+            chosen = choose(self.scenes, self.plan.batch, min(seen / self.plan.pictures, 1.0), rng)
+            texts = [say(self.scenes[i], rng)[0] for i in chosen]
+            yield torch.tensor(chosen), tokens_of(self.tokenizer, texts)
 
 
 def train(work: Path, plan: Plan) -> None:
@@ -135,49 +155,52 @@ def train(work: Path, plan: Plan) -> None:
     optimizers = build_optimizers(model, plan.learning_rate, 0.05 * plan.learning_rate)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     seen, step = 0, 0
-    pool = load_pool(work)
-    scale = 1.0 / pool.latents.float().std().item()
+    scale = 1.0 / load_pool(work).latents.float().std().item()
     if state := load_checkpoint(work / "denoiser.pt"):
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=False):  # none if unpacked
             optimizer.load_state_dict(saved)
         seen, step, scale = state["seen"], state["step"], state["scale"]
-    rng = random.Random(seen)
     torch.manual_seed(seen)
-    started, mean_loss, saved_at = step, 0.0, time.monotonic()
+    started, mean_loss = step, torch.zeros((), device=device)
     bar = tqdm(total=plan.pictures, initial=seen, desc="denoiser", unit="picture", mininterval=5)
     while seen < plan.pictures:
-        for optimizer, full in zip(optimizers, full_rates, strict=True):
-            optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
-        chosen = choose(pool.scenes, plan.batch, seen / plan.pictures, rng)
-        tokens = tokens_of(tokenizer, [say(pool.scenes[i], rng)[0] for i in chosen]).to(device)
-        clean = (pool.latents[chosen].float() * scale).to(device, memory_format=torch.channels_last)
-        weight = (1 + SUBJECT_WEIGHT * pool.inside[chosen]).to(device)
-        noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
-        noisy = scheduler.add_noise(clean, noise, timesteps)
-        with half_precision(device):
-            v = model(noisy, timesteps, tokens)
-        # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
-        error = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps), reduction="none")
-        loss = (weight * error).mean()
-        model.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        seen, step = seen + plan.batch, step + 1
-        _blend(average, model, max(4e-3, 9.0 / (10 + step)))
-        mean_loss += (error.mean().item() - mean_loss) / min(step - started, 100)
-        bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
-        bar.update(plan.batch)
-        if time.monotonic() - saved_at > CHECKPOINT_S or seen >= plan.pictures:
-            state = {"seen": seen, "step": step, "scale": scale}
-            state |= {"model": model.state_dict(), "average": average.state_dict()}
-            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
-            save_checkpoint(state, work / "denoiser.pt")
-            saved_at = time.monotonic()
-            pool = load_pool(work)  # it may have grown meanwhile
+        pool = load_pool(work)  # it may have grown meanwhile
+        latents, inside = pool.latents.to(device), pool.inside.to(device)
+        lessons = Lessons(pool.scenes, tokenizer, plan, seen)
+        loader = DataLoader(lessons, batch_size=None, num_workers=0 if device.type == "cpu" else WORKERS)
+        saved_at = time.monotonic()
+        for chosen, tokens in loader:
+            for optimizer, full in zip(optimizers, full_rates, strict=True):
+                optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
+            chosen, tokens = chosen.to(device), tokens.to(device)
+            clean = (latents[chosen].float() * scale).to(memory_format=torch.channels_last)
+            weight = 1 + SUBJECT_WEIGHT * inside[chosen]
+            noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
+            noisy = scheduler.add_noise(clean, noise, timesteps)
+            with half_precision(device):
+                v = model(noisy, timesteps, tokens)
+            # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
+            error = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps), reduction="none")
+            loss = (weight * error).mean()
+            model.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+            seen, step = seen + plan.batch, step + 1
+            _blend(average, model, max(4e-3, 9.0 / (10 + step)))
+            mean_loss += (error.detach().mean() - mean_loss) / min(step - started, 100)
+            if step % SHOW_EVERY == 0:  # a GPU would wait for the host each time
+                bar.set_postfix(loss=f"{mean_loss.item():.4f}", refresh=False)
+            bar.update(plan.batch)
+            if time.monotonic() - saved_at > CHECKPOINT_S or seen >= plan.pictures:
+                break
+        state = {"seen": seen, "step": step, "scale": scale}
+        state |= {"model": model.state_dict(), "average": average.state_dict()}
+        state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+        save_checkpoint(state, work / "denoiser.pt")
 
 
 @torch.no_grad()

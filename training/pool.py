@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import repeat
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from training.autoencoder import load_autoencoder
 from training.pictures import SHARD, draw_shard, to_model, write_array
 from training.scenes import TRAINED, Scene, Subject
-from training.work import add_work_flag, half_precision, pick_device
+from training.work import add_work_flag, half_precision, pick_device, spare_processors
 
 POOL_SEED = 1_000_000  # of the first shard
 
@@ -30,7 +29,7 @@ def encode_shards(work: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # other seeds than the autoencoder's own pictures, so that the latents are of unseen drawings
     missing = [i for i in range(count) if not (folder / f"{i:05d}.npy").exists()]
-    with ProcessPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as processes, torch.inference_mode():
+    with ProcessPoolExecutor(spare_processors(device)) as processes, torch.inference_mode():
         drawn = processes.map(draw_shard, [POOL_SEED + i for i in missing], repeat(TRAINED))
         for i, (pictures, scenes, places) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
             parts = []
@@ -62,18 +61,19 @@ def load_pool(work: Path) -> Pool:
     files = sorted((work / "latents").glob("*.npy"))
     latents = torch.from_numpy(np.concatenate([np.load(file) for file in files]))
     told = [item for file in files for item in json.loads(file.with_suffix(".json").read_text())]
-    inside = torch.stack([_inside(item.pop("boxes"), latents.shape[-1]) for item in told])
+    inside = _inside([item.pop("boxes") for item in told], latents.shape[-1])
     return Pool(latents, [read_scene(item) for item in told], inside)
 
 
-def _inside(boxes: list[list[float]], side: int) -> torch.Tensor:
+def _inside(boxes: list[list[list[float]]], side: int) -> torch.Tensor:
+    most = max(map(len, boxes))
+    nowhere = [0.0] * 4
+    padded = torch.tensor([where + [nowhere] * (most - len(where)) for where in boxes])[..., None]
+    left, top, right, bottom = padded.unbind(2)
     edges = torch.arange(side + 1) / side
-    covered = torch.zeros(1, side, side)
-    for left, top, right, bottom in boxes:
-        across = (edges[1:].clamp(max=right) - edges[:-1].clamp(min=left)).clamp(min=0)
-        down = (edges[1:].clamp(max=bottom) - edges[:-1].clamp(min=top)).clamp(min=0)
-        covered = torch.maximum(covered, down[:, None] * across[None] * side**2)
-    return covered
+    across = (torch.minimum(edges[1:], right) - torch.maximum(edges[:-1], left)).clamp(min=0)
+    down = (torch.minimum(edges[1:], bottom) - torch.maximum(edges[:-1], top)).clamp(min=0)
+    return (down[..., None] * across[..., None, :]).amax(1, keepdim=True) * side**2
 
 
 def read_scene(item: dict[str, object]) -> Scene:

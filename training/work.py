@@ -27,6 +27,12 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def spare_processors(device: torch.device) -> int:
+    """How many processes may draw beside what runs on the device: half of the processors if it is these."""
+    processors = os.cpu_count() or 2
+    return max(1, processors // 2 if device.type == "cpu" else processors - 8)
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies in bfloat16 by itself; else it is a hundred times slower than float32."""
     return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
