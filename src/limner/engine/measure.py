@@ -40,10 +40,10 @@ def measure(
 
     In rounds over all sizes so far, each round with one more: a machine that is slower for a second is so for
     every size, and bends the curve no more. Ends early when memory is out, when `BUDGET_S` is spent on steps,
-    or `PREPARE_S` on the first step of each size, which may have much to prepare. One row and two are measured
-    however long they take. Where others have the processor, its own time on it counts instead (not where
-    `on_processor` is False: there the processor waits). Raises `MemoryError` when there is not enough for one
-    row.
+    or `PREPARE_S` on the first step of each size, which may have much to prepare. One row and two are
+    measured however long they take. Where others have the processor, its own time on it counts instead (not
+    where `on_processor` is False: there the processor waits). Raises `MemoryError` when there is not enough
+    for one row.
     """
     found: dict[int, list[_Time]] = {}
     spent_s = prepared_s = 0.0

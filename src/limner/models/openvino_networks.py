@@ -29,6 +29,8 @@ from openvino import opset13, passes  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.utils import replace_node  # noqa: E402
 
+from limner.models.openvino_fusing import fuse  # noqa: E402
+
 log = logging.getLogger(__name__)
 
 # A network with fewer bytes of weights is kept on disk as compiled, too; for larger ones reading that would
@@ -104,6 +106,7 @@ class OpenVinoNetwork(Network):
         """Compiled for these shapes alone: that is faster, and a row's result is the same in any company."""
         model = _core().read_model(self._folder / "network.xml")
         model.reshape({i: list(shape) for i, shape in enumerate(shapes)})
+        fuse(model)
         properties: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _TYPES[self._dtype],
