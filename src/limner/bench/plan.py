@@ -22,7 +22,7 @@ class Plan:
     seconds: float = 8.0
     clients: int = 16
     rounds: int = 3
-    asks: int = 10
+    asks: int = 20
     short_steps: int | None = None
     long_steps: tuple[int, int] | None = None
     heavy_requests: int = 50

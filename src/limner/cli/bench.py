@@ -32,7 +32,7 @@ from limner.errors import Unusable
 )
 @click.option("--rounds", type=click.IntRange(1, 100), help="Rounds to take medians of  [3]", metavar="X")
 @click.option(
-    "--asks", type=click.IntRange(1, 1000), help="Of the person beside the heavy one  [10]", metavar="X"
+    "--asks", type=click.IntRange(1, 1000), help="Of the person beside the heavy one  [20]", metavar="X"
 )
 @click.option("--short-steps", type=click.IntRange(1, 150), help="Steps of short requests  [4]", metavar="X")
 @click.option(
