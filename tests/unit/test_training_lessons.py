@@ -1,0 +1,61 @@
+"""What the denoiser is shown: which pictures, with which words, and where their subjects are."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from transformers import CLIPTokenizer
+
+from limner.models.catalog import STARTER, open_model
+from training.denoiser import Lessons, Plan
+from training.pool import _inside
+from training.scenes import Scene, sample_scene
+from training.tokenizer import MAX_TOKENS
+
+PLAN = Plan(pictures=1000, batch=100, learning_rate=0.02)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    rng = random.Random(0)
+    return [sample_scene(rng) for _ in range(400)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(open_model(STARTER).folder / "tokenizer")
+
+
+def share_of_several(scenes: list[Scene], places: torch.Tensor) -> float:
+    return sum(len(scenes[i].subjects) > 1 for i in places.tolist()) / len(places)
+
+
+def test_lessons_begin_with_one_subject_and_end_with_several(
+    scenes: list[Scene], tokenizer: CLIPTokenizer
+) -> None:
+    first, *_, last = islice(Lessons(scenes, tokenizer, PLAN, seen=0), 11)
+    assert first[1].shape == (PLAN.batch, MAX_TOKENS)
+    assert share_of_several(scenes, first[0]) < 0.05
+    assert share_of_several(scenes, last[0]) > 0.5
+
+
+def test_lessons_of_each_worker_are_its_own_and_the_same_again_from_the_same_place(
+    scenes: list[Scene], tokenizer: CLIPTokenizer
+) -> None:
+    lessons = Lessons(scenes, tokenizer, PLAN, seen=500)
+    loaders = [DataLoader(lessons, batch_size=None, num_workers=2) for _ in range(2)]
+    (one, other), again = (list(islice(loader, 2)) for loader in loaders)
+    assert not one[0].equal(other[0])
+    assert one[0].equal(again[0][0])
+    assert one[1].equal(again[0][1])
+
+
+def test_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
+    inside = _inside([[[0.0, 0.0, 0.5, 0.25]], [[0.25, 0.0, 0.75, 0.5], [0.0, 0.0, 0.3, 0.5]]], side=2)
+    assert inside.shape == (2, 1, 2, 2)
+    assert inside[0, 0].tolist() == [[0.5, 0.0], [0.0, 0.0]]
+    assert inside[1, 0].flatten().tolist() == pytest.approx([0.6, 0.5, 0.0, 0.0])
