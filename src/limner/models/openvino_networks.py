@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import threading
 import warnings
@@ -42,6 +43,8 @@ COMPILED_BYTES = 6 * 2**30
 COMPILED_SHARE = 0.25
 TIMES_WEIGHTS = 3.5
 MAX_COMPILED = 24
+# Elsewhere transposed convolutions are made of larger plain ones, with zeros between the values.
+FUSED_ON = ("x86_64", "amd64")
 
 _TYPES = {
     torch.float32: openvino.Type.f32,
@@ -106,7 +109,8 @@ class OpenVinoNetwork(Network):
         """Compiled for these shapes alone: that is faster, and a row's result is the same in any company."""
         model = _core().read_model(self._folder / "network.xml")
         model.reshape({i: list(shape) for i, shape in enumerate(shapes)})
-        fuse(model)
+        if platform.machine().lower() in FUSED_ON:
+            fuse(model)
         properties: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _TYPES[self._dtype],
