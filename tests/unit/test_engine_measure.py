@@ -136,3 +136,13 @@ def test_a_size_that_was_disturbed_costs_no_more_than_the_next_larger(
         now[0] += {1: 0.01, 2: 0.04, 4: 0.03}[rows]
 
     assert measure(step, (1, 2, 4)).seconds == pytest.approx({1: 0.01, 2: 0.03, 4: 0.03})
+
+
+def test_one_size_alone_is_measured_or_said_to_be_too_large() -> None:
+    def step(rows: int) -> None:
+        if rows > 4:
+            raise MemoryError
+
+    assert list(measure(step, (4,)).seconds) == [4]
+    with pytest.raises(MemoryError):
+        measure(step, (8,))

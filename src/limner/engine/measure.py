@@ -63,7 +63,7 @@ def measure(
                 spent_s += times[-1].own_s
 
     def rounds() -> int:
-        return min(map(len, found.values()))
+        return min(map(len, found.values()), default=0)
 
     try:
         for rows in sizes:
