@@ -94,3 +94,10 @@ def test_a_second_convolution_stays_behind_a_nonlinearity_or_with_many_channels(
     kinds, apart = run(Plain(twice(), first, *last), (1, 12, 8, 8))
     assert (kinds["ConvolutionBackpropData"], kinds["Convolution"]) == (1, 1)
     assert apart < 1e-5
+
+
+def test_a_transposed_convolution_of_the_network_itself_stays_as_it_is() -> None:
+    own = nn.ConvTranspose2d(12, 12, 2, stride=2, bias=False)
+    kinds, apart = run(Plain(own, conv(12, 3)), (1, 12, 8, 8))
+    assert (kinds["ConvolutionBackpropData"], kinds["Convolution"], kinds["DepthToSpace"]) == (1, 1, 0)
+    assert apart < 1e-5

@@ -25,11 +25,14 @@ FEWER = 4
 
 def fuse(model: openvino.Model) -> None:
     """Change a model of static shapes in place. What is not of these two kinds stays as it is."""
+    spread = set()
     for node in model.get_ordered_ops():
         if _is_plain(node) and _doubles(node.input_value(0).get_node()):
-            replace_node(node, _transposed(node))
+            replace_node(node, one := _transposed(node))
+            spread.add(one.get_friendly_name())
     for node in model.get_ordered_ops():
-        if _is_plain(node) and _alone_before(node):
+        before = node.input_value(0).get_node().get_friendly_name() if _is_plain(node) else None
+        if before in spread and _alone_before(node):
             replace_node(node, _one_of_two(node))
 
 
@@ -75,12 +78,11 @@ def _spread(small: Any, kernel: Array, pads: int) -> Any:
 
 
 def _alone_before(node: Any) -> bool:
-    """Whether it alone reads what an enlarging made, and makes few channels of many."""
+    """Whether it alone reads what is before it, and makes few channels of many."""
     before = node.input_value(0)
     fewer, many = list(node.input_value(1).shape)[:2]
     return (
-        before.get_node().get_type_name() == "ConvolutionBackpropData"
-        and len(before.get_target_inputs()) == 1
+        len(before.get_target_inputs()) == 1
         and FEWER * fewer <= many
         and min(before.get_node().input_value(0).shape[2:]) > EDGE
     )
