@@ -30,6 +30,7 @@ DECODER_BLOCKS = (4, 4, 3, 1, 0)  # from latents up
 HALF_LAYERS = 20  # of the decoder: up to the features at half size
 CROP_PX = 128
 CRITIC_SHARE = 0.5  # of the way to what the critic makes of the decoder
+FAINT = 5e-3  # variance in a window, of pictures from -1 to 1, below which patterns count little
 LATENT_NOISE = 0.1  # so that what the denoiser gets slightly wrong decodes almost the same
 
 
@@ -90,11 +91,23 @@ def hues(pictures: torch.Tensor) -> torch.Tensor:
     return torch.stack([red - green, blue - (red + green) / 2], 1)
 
 
+def unlikeness(made: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """From 0: how little the patterns of small windows agree, whatever their contrast (the structure of SSIM,
+    Wang et al., 2004). A dark flower at night counts as much as a white one; faint grain does not."""
+    mean = F.avg_pool2d(torch.cat([made, drawn]), 8, 4)
+    square_mean = F.avg_pool2d(torch.cat([made**2, drawn**2, made * drawn]), 8, 4)
+    mean_made, mean_drawn = mean.chunk(2)
+    square_made, square_drawn, product = square_mean.chunk(3)
+    spread = square_made - mean_made**2 + square_drawn - mean_drawn**2
+    return (1 - (2 * (product - mean_made * mean_drawn) + FAINT) / (spread + FAINT)).mean()
+
+
 def picture_loss(made: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """How far the pictures are apart; edges again, to stay crisp, and hues, not to fade."""
+    """How far the pictures are apart; edges again, to stay crisp, hues, not to fade, and what is faint."""
     pairs = zip(edges(made), edges(drawn), strict=True)
     sharp = torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
-    return F.l1_loss(made, drawn) + 0.4 * sharp + F.l1_loss(hues(made), hues(drawn))
+    far = F.l1_loss(made, drawn) + F.l1_loss(hues(made), hues(drawn))
+    return far + 0.4 * sharp + 0.3 * unlikeness(made, drawn)
 
 
 def sample_crops(shards: list[NDArray[np.uint8]], count: int, rng: np.random.Generator) -> torch.Tensor:
@@ -106,6 +119,22 @@ def sample_crops(shards: list[NDArray[np.uint8]], count: int, rng: np.random.Gen
         crop = shard[rng.integers(len(shard)), y : y + CROP_PX, x : x + CROP_PX]
         crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
     return to_model(np.stack(crops))
+
+
+def change_alike(
+    latents: torch.Tensor, pictures: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as they are, both mirrored or both at half size, by chance.
+
+    Latents that can be changed as pictures can are easier to denoise (Kouzelis et al., 2025,
+    arXiv:2502.09509).
+    """
+    chance = rng.random()
+    if chance < 0.25:
+        return latents.flip(-1), pictures.flip(-1)
+    if chance < 0.5:
+        return F.avg_pool2d(latents, 2), F.avg_pool2d(pictures, 2)
+    return latents, pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +181,12 @@ def train(work: Path, plan: Plan, start: Path | None) -> None:
         for optimizer, full in zip(optimizers, full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = full * rate
         drawn = sample_crops(pictures, plan.batch, rng).to(device, memory_format=torch.channels_last)
+        wanted = drawn if plan.last_stage else F.avg_pool2d(drawn, 2)
         with half_precision(device):
             latents = model.encode(drawn).latents
-            near = latents + LATENT_NOISE * torch.randn_like(latents)
+            shown, wanted = change_alike(latents, wanted, rng)
+            near = shown + LATENT_NOISE * torch.randn_like(shown)
             made = model.decode(near).sample if plan.last_stage else half(near)
-        wanted = drawn if plan.last_stage else F.avg_pool2d(drawn, 2)
         loss = picture_loss(made.float(), wanted) + 1e-3 * latents.float().square().mean()
         both.zero_grad()
         loss.backward()
@@ -181,8 +211,8 @@ def train(work: Path, plan: Plan, start: Path | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=9600)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--shards", type=int, default=8, help="of pictures to train on (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--from", dest="start", type=Path, help="an autoencoder's folder to begin from")

@@ -126,6 +126,16 @@ def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Ran
     return chosen
 
 
+def mirror_half(maps: torch.Tensor) -> torch.Tensor:
+    """The same (B, C, H, W) with every other one mirrored, as the autoencoder was taught to read them.
+
+    Nothing that captions tell has a left or a right.
+    """
+    mirrored = maps.clone()
+    mirrored[::2] = maps[::2].flip(-1)
+    return mirrored
+
+
 class Lessons(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """Without end: places (B,) in the pool, and what is said of them (B, MAX_TOKENS)."""
 
@@ -175,8 +185,8 @@ def train(work: Path, plan: Plan) -> None:
             for optimizer, full in zip(optimizers, full_rates, strict=True):
                 optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
             chosen, tokens = chosen.to(device), tokens.to(device)
-            clean = (latents[chosen].float() * scale).to(memory_format=torch.channels_last)
-            weight = 1 + SUBJECT_WEIGHT * inside[chosen]
+            clean = mirror_half(latents[chosen].float() * scale).to(memory_format=torch.channels_last)
+            weight = mirror_half(1 + SUBJECT_WEIGHT * inside[chosen])
             noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
             noisy = scheduler.add_noise(clean, noise, timesteps)
             with half_precision(device):

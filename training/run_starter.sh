@@ -8,7 +8,7 @@ python=${PYTHON:-.venv/bin/python}
 export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what else runs here
 
 "$python" -m training.text_encoder --work "$work"
-"$python" -m training.autoencoder --work "$work" --steps "${AUTOENCODER_STEPS:-3000}"
+"$python" -m training.autoencoder --work "$work" --steps "${AUTOENCODER_STEPS:-9600}"
 "$python" -m training.pool --work "$work" --shards "${SHARDS:-24}"
 "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-400000}"
 "$python" -m training.autoencoder --work "$work" --last-stage --steps "${LAST_STAGE_STEPS:-600}"

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from transformers import CLIPTokenizer
 
 from limner.models.catalog import STARTER, open_model
-from training.denoiser import Lessons, Plan
+from training.autoencoder import unlikeness
+from training.denoiser import Lessons, Plan, mirror_half
 from training.pool import _inside
 from training.scenes import Scene, sample_scene
 from training.tokenizer import MAX_TOKENS
@@ -59,3 +60,20 @@ def test_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
     assert inside.shape == (2, 1, 2, 2)
     assert inside[0, 0].tolist() == [[0.5, 0.0], [0.0, 0.0]]
     assert inside[1, 0].flatten().tolist() == pytest.approx([0.6, 0.5, 0.0, 0.0])
+
+
+def test_every_other_one_is_mirrored_and_all_stay_where_they_were() -> None:
+    maps = torch.arange(24.0).reshape(3, 1, 2, 4)
+    mirrored = mirror_half(maps)
+    assert mirrored[1].equal(maps[1])
+    assert mirrored[0].equal(maps[0].flip(-1))
+    assert mirrored[2].equal(maps[2].flip(-1))
+
+
+def test_a_lost_pattern_counts_however_dark_it_is_and_grain_does_not() -> None:
+    stripes = torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(8).expand(1, 3, 32, 32)
+    blank = torch.zeros_like(stripes)
+    bold, dark, grain = (unlikeness(blank, contrast * stripes).item() for contrast in (0.8, 0.3, 0.02))
+    assert unlikeness(stripes, stripes).item() == pytest.approx(0.0, abs=1e-6)
+    assert dark > 0.9 * bold
+    assert grain < 0.1 * bold
