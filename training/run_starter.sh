@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what 
 "$python" -m training.autoencoder --work "$work" --steps "${AUTOENCODER_STEPS:-9600}"
 "$python" -m training.pool --work "$work" --shards "${SHARDS:-24}"
 "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-400000}"
-"$python" -m training.autoencoder --work "$work" --last-stage --steps "${LAST_STAGE_STEPS:-600}"
+"$python" -m training.autoencoder --work "$work" --last-stage --steps "${LAST_STAGE_STEPS:-1200}"
 "$python" -m training.decoder --work "$work" --shards "${WORN_SHARDS:-6}" --steps "${DECODER_STEPS:-900}"
 "$python" -m training.export --work "$work"
 "$python" -m training.trajectories --work "$work" --shards "${TRAJECTORY_SHARDS:-24}"
