@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from tqdm import tqdm
 
 from limner.engine.local import LocalEngine
@@ -102,6 +102,16 @@ def drawn(asked: Sequence[Asked], seed: int) -> torch.Tensor:
     return to_model(np.stack([draw(one.scene, PICTURE_PX, rng) for one in tqdm(asked, "draw")]))
 
 
+@torch.inference_mode()
+def coded(folder: Path, pictures: torch.Tensor) -> torch.Tensor:
+    """The pictures encoded and decoded by the folder's autoencoder: the best that any denoiser can show."""
+    autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
+    parts = torch.split(pictures, BATCH)
+    return torch.cat([autoencoder.decode(autoencoder.encode(part).latents).sample for part in parts]).clamp(
+        -1, 1
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """Shares from 0 to 1 of pictures of one subject in which the judge sees what was asked for."""
@@ -180,9 +190,13 @@ def evaluate(work: Path, model: LocalModel, count: int, pairs: int, steps: int, 
     print(f"{count} held-out prompts, {steps} steps, guidance {guidance:g}")
     print_scores(seen, own, asked, other)
     two = ask_for_pairs(pairs)
-    together = make(model.folder, two, steps, guidance)
-    shares = [share_of_pairs(judge(classifier, part)[0], two) for part in (together, drawn(two, 4))]
-    print(f"both subjects in their colours, {pairs} held-out pairs: {shares[0]:.1%} (drawn: {shares[1]:.1%})")
+    together, ideal = make(model.folder, two, steps, guidance), drawn(two, 4)
+    share, best, through = (
+        share_of_pairs(judge(classifier, part)[0], two)
+        for part in (together, ideal, coded(model.folder, ideal))
+    )
+    print(f"both subjects in their colours, {pairs} held-out pairs: {share:.1%}")
+    print(f"  of drawn pictures: {best:.1%}; of these encoded and decoded: {through:.1%}")
     far, near = kernel_distance(features, first), kernel_distance(second, first)
     print(f"KID of made to drawn pictures: {far:.4f}; of drawn to drawn: {near:.4f}")
     seconds = asyncio.run(seconds_alone(model))

@@ -136,13 +136,15 @@ def export(work: Path, folder: Path) -> None:
 
 
 def export_fast(work: Path, folder: Path) -> None:
-    """Write the fast model: the change of the starter's UNet in half precision, and its own `limner.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    halves = {name: tensor.half().contiguous() for name, tensor in load_adapter(work).items()}
-    save_file(halves, folder / ADAPTER, metadata={"format": "pt"})
-    card = json.loads((STARTER / "limner.json").read_text()) | {"base": "starter"}
+    """Write the fast model beside the starter in `folder`: the change of its UNet in half precision, and its
+    own `limner.json`."""
+    card = json.loads((folder / "limner.json").read_text()) | {"base": folder.name}
     card["defaults"] |= {"num_inference_steps": FAST_STEPS, "guidance_scale": 1.0}
-    (folder / "limner.json").write_text(json.dumps(card, indent=1) + "\n")
+    fast = folder.with_name(f"{folder.name}-fast")
+    fast.mkdir(parents=True, exist_ok=True)
+    halves = {name: tensor.half().contiguous() for name, tensor in load_adapter(work).items()}
+    save_file(halves, fast / ADAPTER, metadata={"format": "pt"})
+    (fast / "limner.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def _drop_derived(config: Path) -> None:
@@ -158,10 +160,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=STARTER, help="where to (%(default)s)")
     parser.add_argument("--fast", action="store_true", help="the fast model instead, beside the starter")
     args = parser.parse_args()
-    if args.fast:
-        export_fast(args.work, args.folder.with_name("starter-fast"))
-    else:
-        export(args.work, args.folder)
+    (export_fast if args.fast else export)(args.work, args.folder)
 
 
 if __name__ == "__main__":

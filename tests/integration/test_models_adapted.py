@@ -63,6 +63,20 @@ def test_it_is_put_together_once_and_anew_when_either_changes(base: Path, tmp_pa
     assert open_model(str(folder), cache_dir=tmp_path / "cache").folder != first
 
 
+def test_its_base_may_be_named_by_the_folder_beside_it(base: Path, tmp_path: Path) -> None:
+    folder, _ = change_of(base, tmp_path / "quick")
+    (folder / "limner.json").write_text(json.dumps({"base": "base", "defaults": {"num_inference_steps": 3}}))
+    assert open_model(str(folder), cache_dir=tmp_path / "cache").info.num_inference_steps == 3
+
+
+def test_a_base_in_several_weight_files_is_refused(base: Path, tmp_path: Path) -> None:
+    folder, _ = change_of(base, tmp_path / "quick")
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.with_suffix(".fp16.safetensors").write_bytes(weights.read_bytes())
+    with pytest.raises(ModelUnusable, match="unet holds 2 weight files"):
+        open_model(str(folder), cache_dir=tmp_path / "cache")
+
+
 def test_a_change_of_another_network_is_refused(base: Path, tmp_path: Path) -> None:
     folder, _ = change_of(base, tmp_path / "quick")
     change = load_file(folder / ADAPTER)

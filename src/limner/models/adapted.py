@@ -41,7 +41,12 @@ def _put_together(folder: Path, base: Path, made: Path) -> None:
     shutil.copytree(base, made)
     for file in folder.glob("*.json"):
         shutil.copyfile(file, made / file.name)
-    (weights,) = (made / "unet").glob("*.safetensors")
+    weights, *others = (made / "unet").glob("*.safetensors")
+    if others:
+        raise ModelUnusable(
+            f"{base / 'unet'} holds {1 + len(others)} weight files; {folder.name} changes a model whose "
+            "denoising network is in one: remove the others from a copy of it, and name that as base"
+        )
     save_file(_changed(load_file(weights), load_file(folder / ADAPTER), folder), weights, {"format": "pt"})
 
 

@@ -69,11 +69,12 @@ def open_model(reference: str, default: bool = True, cache_dir: Path | None = No
 
 
 def _adapted(folder: Path, cache_dir: Path | None) -> Path:
-    """A model that is kept as a change of the one that its `limner.json` names."""
+    """A model kept as a change of another, which `limner.json` names: a folder beside it, or a reference."""
     base = read_json(folder / "limner.json").get("base")
     if not isinstance(base, str):
         raise ModelUnusable(f"{folder / 'limner.json'} does not say of which model it is a change; add base")
-    return whole(folder, SOURCE.locate(base), cache_dir)
+    beside = folder.parent / base
+    return whole(folder, SOURCE.locate(str(beside) if beside.is_dir() else base), cache_dir)
 
 
 def folder_name(reference: str) -> str:
