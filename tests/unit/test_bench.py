@@ -12,9 +12,10 @@ import pytest
 from limner.bench.load import Served, figures, paint_all, quantile
 from limner.bench.plan import Plan
 from limner.bench.ways import OneByOne, StepBatching, Way, WholeBatches
-from limner.bench.workload import HEAVY, Arrival, Workload
+from limner.bench.workload import HEAVY, Arrival, Kind, Workload
 from limner.engine.double import MODEL, EngineDouble
 from limner.engine.messages import ImageRequest, Stats
+from limner.params import GenerationParams
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +43,10 @@ def test_arrivals_mix_short_and_long_requests_of_light_people_and_a_heavy_one() 
     assert people[HEAVY] > 3 * max(count for person, count in people.items() if person != HEAVY)
     steps = Counter(one.request.params.num_inference_steps for one in arrivals)
     assert set(steps) <= {4, *range(16, 33)}
+    kinds = Counter(Kind.of(one.request.params) for one in arrivals)
+    assert len({(kind.width, kind.height) for kind in kinds}) == 2
+    assert {kind.guidance_scale for kind in kinds} == {1.0, MODEL.guidance_scale}
+    assert min(kinds.values()) > len(arrivals) / 6
     assert 0.4 < steps[4] / len(arrivals) < 0.6
     assert len({one.request.params.prompt for one in arrivals}) == len(arrivals)
 
@@ -61,12 +66,17 @@ def test_quantiles_are_values_that_were_measured() -> None:
 
 
 def test_figures_count_the_unfinished_with_what_they_waited() -> None:
+    work = workload()
     served = [
-        Served("light 1", 4, waited_s=1.0, preview_s=0.5, done=True),
-        Served(HEAVY, 20, waited_s=6.0, preview_s=2.0, done=True),
-        Served(HEAVY, 20, waited_s=9.0),
+        Served(work.request("light 1", 4), waited_s=1.0, preview_s=0.5, done=True),
+        Served(work.request(HEAVY, 20), waited_s=6.0, preview_s=2.0, done=True),
+        Served(work.request(HEAVY, 20), waited_s=9.0),
     ]
-    found = figures(served, 10.0, lambda steps: steps / 20, Stats(steps=5, rows=9), Stats(steps=9, rows=17))
+
+    def solo_s(params: GenerationParams) -> float:
+        return params.num_inference_steps / 20
+
+    found = figures(served, 10.0, solo_s, Stats(steps=5, rows=9), Stats(steps=9, rows=17))
     assert (found.requests, found.unfinished, found.images_s) == (3, 1, 0.2)
     assert (found.waited.p50_s, found.waited.p99_s) == (6.0, 9.0)
     assert (found.light.p95_s, found.heavy.p95_s, found.preview.p95_s) == (1.0, 9.0, 2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import tempfile
 import time
@@ -18,10 +19,9 @@ from limner import __version__
 from limner.bench.beside import light_beside_heavy
 from limner.bench.load import Figures, Served, figures, paint_all, serve
 from limner.bench.machine import this_machine
-from limner.bench.messages import BFLOAT16, FLOAT32, SETTINGS
+from limner.bench.messages import FLOAT32, layouts
 from limner.bench.plan import Plan
 from limner.bench.report import (
-    DIFFUSERS,
     ONE,
     SCHEMA,
     STEP,
@@ -35,13 +35,15 @@ from limner.bench.report import (
     Report,
     Subject,
     compared,
+    plain_way,
 )
 from limner.bench.server import whole_server
 from limner.bench.ways import OneByOne, Plain, PlainLoop, StepBatching, Way, WholeBatches
-from limner.bench.workload import Arrival, Workload
-from limner.engine.curve import Curve
+from limner.bench.workload import Arrival, Kind, Workload
+from limner.engine.curve import BUCKETS, Curve
 from limner.engine.messages import Engine
 from limner.models.catalog import STARTER, LocalModel
+from limner.params import GenerationParams
 from limner.service.offline import loaded
 
 Found = TypeVar("Found")
@@ -86,7 +88,7 @@ class _Bench:
         self._parts: list[Parts] = []
         self._left_out: dict[str, str] = {}
         self._stages: dict[str, float] = {}
-        self._solo_s: Callable[[int], float] = float
+        self._solo_s: Callable[[GenerationParams], float] = lambda params: params.num_inference_steps
 
     async def stop(self) -> None:
         await self._engine.stop()
@@ -133,7 +135,7 @@ class _Bench:
     def _subject(self) -> Subject:
         m = self._model
         steps = m.num_inference_steps, m.guidance_scale, self._work.short_steps, self._work.long_steps
-        return Subject(m.name, m.width, m.height, *steps)
+        return Subject(m.name, m.width, m.height, *steps, [str(kind) for kind in self._work.kinds])
 
     def _curve(self) -> Curve:
         (curve,) = self._engine.stats().curves
@@ -142,7 +144,7 @@ class _Bench:
     @property
     def _rows(self) -> int:
         """Of one picture in a step."""
-        return 2 if self._model.guidance_scale > 1 else 1
+        return self._work.kinds[0].rows
 
     # Stages, in their order.
 
@@ -154,11 +156,14 @@ class _Bench:
     async def _warm_up(self) -> None:
         """What only the first picture costs; and which plain settings are worth more than a look."""
         took: dict[str, float] = {}
-        for setting in SETTINGS if self._plan.all_ways else (FLOAT32, SETTINGS[-1]):
-            way = f"{DIFFUSERS}{setting}"
-            if setting.startswith(BFLOAT16) and not self._plain.bfloat16:
-                self._left_out[way] = "the processor has no bfloat16, and emulating it takes minutes"
-                continue
+        half = self._plain.half
+        if half is None:
+            for setting in layouts("bfloat16"):
+                reason = "the processor has no bfloat16, and emulating it takes minutes"
+                self._left_out[plain_way(setting)] = reason
+        settings = (*layouts(FLOAT32), *(layouts(half) if half else ()))
+        for setting in settings if self._plan.all_ways else dict.fromkeys((FLOAT32, settings[-1])):
+            way = plain_way(setting)
             for _ in range(2):
                 took[setting] = await self._time(PlainLoop(self._plain, setting), 2)
             if took[setting] <= HOPELESS * took[FLOAT32]:
@@ -171,10 +176,11 @@ class _Bench:
             WHOLE: WholeBatches(self._engine, most),
             STEP: self._limner,
         }
-        together = (
-            self._work.request(f"person {n}", self._work.short_steps) for n in range(self._plan.clients)
-        )
-        await paint_all(self._ways[STEP], [Arrival(0.0, r) for r in together], 600.0, self._tick)
+        for kind, rows in itertools.product(self._work.kinds, BUCKETS):
+            pictures = rows // kind.rows
+            if 1 <= pictures <= most * self._rows:
+                together = [Arrival(0.0, self._work.request(f"{n}", 1, kind)) for n in range(pictures)]
+                await paint_all(self._ways[STEP], together, 600.0, self._tick)
 
     async def _alone(self) -> Alone:
         ways = [way for way in self._ways if way not in (ONE, WHOLE)]
@@ -187,21 +193,26 @@ class _Bench:
         return Alone({way: statistics.median(found) for way, found in seconds.items()})
 
     async def _serial(self) -> float:
-        """Pictures a second of the mix, one by one; and how long each number of steps takes alone."""
+        """Pictures a second of the mix, one by one; and how long each kind takes alone, by its steps."""
         few, many = self._work.short_steps, sum(self._work.long_steps) // 2
-        found: dict[int, list[float]] = {few: [], many: []}
+        asked = list(itertools.product(self._work.kinds, (few, many)))
+        found: dict[tuple[Kind, int], list[float]] = {one: [] for one in asked}
         for _ in range(self._plan.rounds):
-            for steps in found:
-                found[steps].append(await self._time(self._ways[ONE], steps))
-        few_s, many_s = statistics.median(found[few]), statistics.median(found[many])
-        step_s = max(0.0, many_s - few_s) / max(1, many - few)
-        self._solo_s = lambda steps: few_s + step_s * (steps - few)
-        return 1 / self._solo_s(round(self._work.mean_steps))
+            for kind, steps in asked:
+                found[kind, steps].append(await self._time(self._ways[ONE], steps, kind))
+        middle = {one: statistics.median(seconds) for one, seconds in found.items()}
+
+        def solo_s(kind: Kind, steps: float) -> float:
+            step_s = max(0.0, middle[kind, many] - middle[kind, few]) / max(1, many - few)
+            return middle[kind, few] + step_s * (steps - few)
+
+        self._solo_s = lambda params: solo_s(Kind.of(params), params.num_inference_steps)
+        return 1 / statistics.fmean(solo_s(kind, self._work.mean_steps) for kind in self._work.kinds)
 
     async def _burst(self, alone: Alone) -> Burst:
-        default = f"{DIFFUSERS}{FLOAT32}"
-        bfloat16 = [way for way in alone.seconds if way.startswith(f"{DIFFUSERS}{BFLOAT16}")]
-        best = [min(bfloat16, key=lambda way: alone.seconds[way])] if bfloat16 else []
+        default = plain_way(FLOAT32)
+        halves = [way for way in alone.seconds if way in map(plain_way, layouts(self._plain.half or ""))]
+        best = [min(halves, key=lambda way: alone.seconds[way])] if halves else []
         one = [ONE] if self._plan.all_ways else []
         rates: dict[str, list[float]] = {way: [] for way in (STEP, WHOLE, *one, default, *best)}
         rows: dict[str, float | None] = {}
@@ -227,9 +238,10 @@ class _Bench:
         return await self._measure(way, arrivals, 3600.0)
 
     async def _load(self, times_serial: float, rate: float, burst: Burst) -> Load:
-        ways = [way for way in burst.images_s if self._plan.all_ways or way != f"{DIFFUSERS}{FLOAT32}"]
+        ways = [way for way in burst.images_s if self._plan.all_ways or way != plain_way(FLOAT32)]
         # Who comes last needs his time even where nobody else is there.
-        patience_s = self._plan.seconds / 2 + self._solo_s(self._work.long_steps[1])
+        longest = self._work.request("nobody", self._work.long_steps[1])
+        patience_s = self._plan.seconds / 2 + self._solo_s(longest.params)
         found = {}
         for way in ways:
             arrivals = self._work.poisson(rate, self._plan.seconds)
@@ -256,10 +268,10 @@ class _Bench:
         served, elapsed_s = await paint_all(self._ways[way], arrivals, patience_s, self._tick)
         return figures(served, elapsed_s, self._solo_s, before, self._engine.stats())
 
-    async def _time(self, way: Way, steps: int | None) -> float:
-        request = self._work.request("alone", steps, previews=False)
-        outcome = Served("alone", request.params.num_inference_steps)
-        await serve(way, request, outcome, self._tick)
+    async def _time(self, way: Way, steps: int | None, kind: Kind | None = None) -> float:
+        outcome = Served(self._work.request("alone", steps, kind, previews=False))
+        await way.ready()
+        await serve(way, outcome, self._tick)
         return outcome.waited_s
 
     def _tick(self) -> None:

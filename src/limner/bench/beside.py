@@ -64,14 +64,13 @@ async def _ask(way: Way, work: Workload, plan: Plan) -> list[Served]:
     began = loop.time()
     found: list[Served] = []
     while len(found) < plan.asks and (not found or loop.time() - began < LIMIT * plan.seconds):
-        request = work.request("light")
-        found.append(Served("light", request.params.num_inference_steps))
-        await serve(way, request, found[-1], lambda: None)
+        found.append(Served(work.request("light")))
+        await serve(way, found[-1], lambda: None)
     return found
 
 
 async def _again_and_again(way: Way, work: Workload, plan: Plan, made: list[Served]) -> None:
     while True:
-        outcome = Served(HEAVY, plan.heavy_steps)
-        await serve(way, work.request(HEAVY, plan.heavy_steps), outcome, lambda: None)
+        outcome = Served(work.request(HEAVY, plan.heavy_steps))
+        await serve(way, outcome, lambda: None)
         made.append(outcome)

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from limner.bench.ways import Way
 from limner.bench.workload import HEAVY, Arrival
 from limner.engine.messages import ImageRequest, Stats
+from limner.params import GenerationParams
 
 
 @dataclass(slots=True)
 class Served:
     """One request. `waited_s`: to its picture, or to the end of the measurement when it is not `done`."""
 
-    person: str
-    steps: int
+    request: ImageRequest
     waited_s: float = 0.0
     preview_s: float | None = None
     done: bool = False
+
+    @property
+    def person(self) -> str:
+        return self.request.person
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,14 @@ async def paint_all(
     Returns what became of each, and the seconds from the first arrival to the last picture or the end.
     """
     loop = asyncio.get_running_loop()
+    served = [Served(one.request) for one in arrivals]
+    await way.ready()
     began = loop.time()
-    served = [Served(one.request.person, one.request.params.num_inference_steps) for one in arrivals]
     tasks = []
     for one, outcome in zip(arrivals, served, strict=True):
         if (until_s := began + one.at_s - loop.time()) > 0:  # who come at one moment come together
             await asyncio.sleep(until_s)
-        tasks.append(asyncio.create_task(serve(way, one.request, outcome, tick)))
+        tasks.append(asyncio.create_task(serve(way, outcome, tick)))
     _, late = await asyncio.wait(tasks, timeout=patience_s)
     elapsed_s = loop.time() - began
     for task in late:
@@ -85,14 +90,14 @@ async def paint_all(
     return served, elapsed_s
 
 
-async def serve(way: Way, request: ImageRequest, outcome: Served, tick: Callable[[], None]) -> None:
+async def serve(way: Way, outcome: Served, tick: Callable[[], None]) -> None:
     began = time.perf_counter()
 
     def previewed() -> None:
         outcome.preview_s = outcome.preview_s or time.perf_counter() - began
 
     try:
-        await way.paint(request, previewed)
+        await way.paint(outcome.request, previewed)
         outcome.done = True
         tick()
     finally:
@@ -100,9 +105,14 @@ async def serve(way: Way, request: ImageRequest, outcome: Served, tick: Callable
 
 
 def figures(
-    served: Sequence[Served], elapsed_s: float, solo_s: Callable[[int], float], before: Stats, after: Stats
+    served: Sequence[Served],
+    elapsed_s: float,
+    solo_s: Callable[[GenerationParams], float],
+    before: Stats,
+    after: Stats,
 ) -> Figures:
-    """`solo_s` of a number of steps: how long it takes alone. `before`, `after`: what the engine told."""
+    """`solo_s` of a picture: how long it takes alone. `before`, `after`: what the engine told."""
+    quick = [one.done and one.waited_s <= 5 * solo_s(one.request.params) for one in served]
     done = [one for one in served if one.done]
     steps = after.steps - before.steps
     return Figures(
@@ -113,7 +123,7 @@ def figures(
         light=Quantiles.of([one.waited_s for one in served if one.person != HEAVY]),
         heavy=Quantiles.of([one.waited_s for one in served if one.person == HEAVY]),
         preview=Quantiles.of([one.preview_s for one in served if one.preview_s is not None]),
-        within_5_solo=statistics.fmean(one.done and one.waited_s <= 5 * solo_s(one.steps) for one in served),
+        within_5_solo=statistics.fmean(quick),
         rows_per_step=(after.rows - before.rows) / steps if steps > 0 else None,
     )
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from limner.params import GenerationParams
 
 FLOAT32 = "float32"
-BFLOAT16 = "bfloat16"
-# Of the plain settings that need no code beside diffusers'; the first is what it does by itself.
-SETTINGS = (FLOAT32, f"{FLOAT32}, channels_last", BFLOAT16, f"{BFLOAT16}, channels_last")
+CHANNELS_LAST = "channels_last"
+
+
+def layouts(dtype: str) -> tuple[str, str]:
+    """The plain settings in this precision that need no code beside diffusers'."""
+    return dtype, f"{dtype}, {CHANNELS_LAST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +27,28 @@ class PlainStart:
 
 @dataclass(frozen=True, slots=True)
 class PlainReady:
-    """`bfloat16`: whether the device computes in it by itself."""
+    """`half`: the precision of half the bits that the device computes in by itself, if any."""
 
-    bfloat16: bool
+    half: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Turn to this setting (`layouts`)."""
+
+    number: int
+    setting: str
 
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """One picture at one of `SETTINGS`."""
+    """One picture, at the setting that was prepared last."""
 
     number: int
-    setting: str
     params: GenerationParams
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
+class Done:
     number: int

@@ -9,7 +9,7 @@ import diffusers
 import torch
 from transformers.utils import logging as transformers_logging
 
-from limner.bench.messages import SETTINGS, Paint, Painted, PlainReady, PlainStart
+from limner.bench.messages import Done, Paint, PlainReady, PlainStart, Prepare
 from limner.engine.child import chosen_device
 from limner.models.torch_networks import has_bfloat16
 from limner.process.child import Inbox, Send
@@ -24,11 +24,14 @@ def main(start: PlainStart, inbox: Inbox, send: Send) -> None:
     if start.threads:
         torch.set_num_threads(start.threads)
     plain = Plain(start)
-    send(PlainReady(plain.has_bfloat16))
+    send(PlainReady(plain.half))
     while True:
         asked = inbox.wait()
-        plain.paint(asked)
-        send(Painted(asked.number))
+        if isinstance(asked, Prepare):
+            plain.prepare(asked.setting)
+        else:
+            plain.paint(asked)
+        send(Done(asked.number))
 
 
 class Plain:
@@ -40,20 +43,26 @@ class Plain:
         self._folder = start.folder
         self._device = torch.device(chosen_device(start.device))
         self._pipelines: dict[str, Any] = {}
+        self._chosen: Any = None
 
     @property
-    def has_bfloat16(self) -> bool:
-        return self._device.type != "cpu" or has_bfloat16()
+    def half(self) -> str | None:
+        if self._device.type == "cpu":
+            return "bfloat16" if has_bfloat16() else None
+        if self._device.type != "cuda":
+            return "float16"
+        # Older cards say yes to bfloat16 and emulate it slowly.
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+    def prepare(self, setting: str) -> None:
+        dtype, _, layout = setting.partition(", ")
+        self._chosen = self._pipelines.get(dtype) or self._load(dtype)
+        for network in (self._chosen.unet, self._chosen.vae):
+            network.to(memory_format=getattr(torch, layout or "contiguous_format"))
 
     def paint(self, asked: Paint) -> None:
-        dtype, _, layout = asked.setting.partition(", ")
-        assert asked.setting in SETTINGS, asked.setting
-        pipeline = self._pipelines.get(dtype) or self._load(dtype)
-        memory_format = torch.channels_last if layout else torch.contiguous_format
-        for network in (pipeline.unet, pipeline.vae):
-            network.to(memory_format=memory_format)
         params = asked.params
-        pipeline(
+        self._chosen(
             params.prompt,
             negative_prompt=params.negative_prompt or None,
             width=params.width,

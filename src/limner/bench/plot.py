@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from limner.bench.messages import FLOAT32
-from limner.bench.report import DIFFUSERS, ONE, STEP, WHOLE, Report, name_of
+from limner.bench.report import ONE, STEP, WHOLE, Report, name_of, plain_way
 
 WIDTH, HEIGHT, PANEL, GAP, TOP = 1040, 760, 480, 40, 84
 PLOT_HEIGHT = 250
@@ -154,7 +154,7 @@ def _levels(low: float, high: float, logarithmic: bool) -> list[float]:
 
 
 def _colour(way: str) -> str:
-    return _COLOURS.get(way) or (_DEFAULT if way == f"{DIFFUSERS}{FLOAT32}" else _PLAIN)
+    return _COLOURS.get(way) or (_DEFAULT if way == plain_way(FLOAT32) else _PLAIN)
 
 
 def _text(x: float, y: float, words: str, kind: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from limner.bench.load import Figures, Quantiles
 from limner.bench.machine import Machine
-from limner.bench.messages import BFLOAT16, FLOAT32
+from limner.bench.messages import FLOAT32
 from limner.bench.plan import Plan
 from limner.store.job import Durations
 
@@ -25,6 +25,11 @@ NAMES = {
     WHOLE: "its kernels, whole batches",
     ONE: "its kernels, one by one",
 }
+
+
+def plain_way(setting: str) -> str:
+    """diffusers' pipeline at one of `layouts`."""
+    return f"{DIFFUSERS}{setting}"
 
 
 def name_of(way: str) -> str:
@@ -42,6 +47,7 @@ class Subject:
     guidance_scale: float
     short_steps: int
     long_steps: tuple[int, int]
+    mixed: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,7 @@ def compared(alone: Alone, burst: Burst, beside: list[Beside], starter: bool) ->
     settings = {way: s for way, s in alone.seconds.items() if way.startswith(DIFFUSERS)}
     best = min(settings, key=lambda way: settings[way])
     rates = burst.images_s
-    default = f"{DIFFUSERS}{FLOAT32}"
+    default = plain_way(FLOAT32)
     found = [
         Figure(
             f"{burst.clients} at once, against diffusers' float32 default",
@@ -194,7 +200,7 @@ def compared(alone: Alone, burst: Burst, beside: list[Beside], starter: bool) ->
         )
     ]
     for way in rates:
-        if way.startswith(f"{DIFFUSERS}{BFLOAT16}"):
+        if way.startswith(DIFFUSERS) and way != default:
             label = f"{burst.clients} at once, against {way}"
             found.append(Figure(label, _ratio(rates[STEP], rates[way]), "×", 2.5))
     found.append(

@@ -54,6 +54,8 @@ class WholeServer:
         self._engine = StepBatching(engine)
         self.spent: list[Durations] = []
 
+    async def ready(self) -> None: ...
+
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         asked = submission(**request.params.model_dump())
         job = (await self._service.submit(request.person, asked)).job

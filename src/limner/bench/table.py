@@ -34,7 +34,8 @@ def _head(report: Report) -> list[str]:
     return [
         f"Limner {report.limner} · {machine.processor}, {machine.cores} cores · {libraries}",
         f"{subject.model}, {subject.width}×{subject.height}, {subject.steps} steps, guidance "
-        f"{subject.guidance_scale:g}; mixed: {subject.short_steps} steps and {low} to {high}",
+        f"{subject.guidance_scale:g}; mixed: {subject.short_steps} steps and {low} to {high}, "
+        f"{' and '.join(subject.mixed)}",
     ]
 
 

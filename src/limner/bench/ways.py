@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from limner.bench.messages import FLOAT32, SETTINGS, Paint, Painted, PlainReady, PlainStart
+from limner.bench.messages import FLOAT32, Done, Paint, PlainReady, PlainStart, Prepare
 from limner.engine.messages import Cancelled, Engine, Failed, Finished, ImageRequest, Preview, Timings
 from limner.errors import EngineFailed
 from limner.process.supervised import SupervisedProcess
@@ -20,6 +20,9 @@ Seen = Callable[[], None]
 
 
 class Way(Protocol):
+    async def ready(self) -> None:
+        """Before pictures are timed: do what is not part of any."""
+
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         """Returns when the picture is there; cancelling it calls the picture off. Raises `EngineFailed`."""
 
@@ -33,6 +36,8 @@ class StepBatching:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.spent: list[Durations] = []
+
+    async def ready(self) -> None: ...
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         taken = await _paint(self._engine, request, previewed)
@@ -48,6 +53,8 @@ class OneByOne:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = asyncio.Lock()
+
+    async def ready(self) -> None: ...
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         async with self._lock:
@@ -75,6 +82,8 @@ class WholeBatches:
         self._most = most
         self._waiting: list[_Turn] = []
         self._batch: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None: ...
 
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         # One person: the batch is one piece of work, with nobody in it to be fair to.
@@ -122,11 +131,14 @@ def _kind(request: ImageRequest) -> tuple[object, ...]:
 
 
 class Plain:
-    """diffusers' pipeline in a process of its own, which says whether it has `bfloat16`. Belongs to the event
-    loop."""
+    """diffusers' pipeline in a process of its own, which says what it has of `half` precision (`PlainReady`).
+
+    Nothing of Limner's paints beside it, so its threads wait as PyTorch's do by default. Belongs to the event
+    loop.
+    """
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
-        self.bfloat16 = False
+        self.half: str | None = None
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -135,6 +147,7 @@ class Plain:
             PlainStart(folder, device, threads),
             on_message=self._on_message,
             on_exit=self._on_exit,
+            environment={},
             log_level="error",
         )
 
@@ -146,10 +159,17 @@ class Plain:
     async def stop(self) -> None:
         await self._process.stop()
 
-    async def ask(self, setting: str, request: ImageRequest) -> None:
+    async def prepare(self, setting: str) -> None:
+        """Paint at this setting from now on."""
+        await self._done(lambda number: Prepare(number, setting))
+
+    async def paint(self, request: ImageRequest) -> None:
+        await self._done(lambda number: Paint(number, request.params, request.seed))
+
+    async def _done(self, message: Callable[[int], object]) -> None:
         number = next(self._numbers)
         done = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._process.send(Paint(number, setting, request.params, request.seed))
+        self._process.send(message(number))
         await done
 
     async def idle(self) -> None:
@@ -157,9 +177,9 @@ class Plain:
 
     def _on_message(self, message: object) -> None:
         if isinstance(message, PlainReady):
-            self.bfloat16 = message.bfloat16
+            self.half = message.half
             self._ready.set_result(None)
-        elif isinstance(message, Painted):
+        elif isinstance(message, Done):
             self._asked.pop(message.number).set_result(None)
 
     def _on_exit(self, reason: str) -> None:
@@ -175,15 +195,17 @@ class PlainLoop:
     """diffusers' pipeline at one setting, behind a lock."""
 
     def __init__(self, plain: Plain, setting: str = FLOAT32) -> None:
-        assert setting in SETTINGS, setting
         self._plain = plain
         self._setting = setting
         self._lock = asyncio.Lock()
 
+    async def ready(self) -> None:
+        await self._plain.prepare(self._setting)
+
     async def paint(self, request: ImageRequest, previewed: Seen) -> None:
         """There is nothing to see before the end. A picture once begun is made to its end."""
         async with self._lock:
-            await asyncio.shield(self._plain.ask(self._setting, request))
+            await asyncio.shield(self._plain.paint(request))
 
     async def settle(self) -> None:
         await self._plain.idle()

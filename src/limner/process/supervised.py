@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from limner.process import frames
@@ -32,7 +32,8 @@ class SupervisedProcess:
     `on_message` gets every message the child sends. `on_exit` gets the reason each time a child is gone,
     before the next one starts; messages for the dead child are lost, so whoever needs an answer asks again.
     A child that sends no heartbeat for `heartbeat_timeout_s` is killed; one that starts has five times as
-    long. All of it belongs to the event loop.
+    long. `environment`: what it gets beside this process's, which has the last word. All of it belongs to the
+    event loop.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SupervisedProcess:
         *,
         on_message: Callable[[object], None],
         on_exit: Callable[[str], None],
+        environment: Mapping[str, str] = PATIENT,
         heartbeat_timeout_s: float = 8.0,
         log_level: str = "info",
     ) -> None:
@@ -49,6 +51,7 @@ class SupervisedProcess:
         self._start = Start(argument, log_level)
         self._on_message = on_message
         self._on_exit = on_exit
+        self._environment = environment
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -117,7 +120,7 @@ class SupervisedProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
                 start_new_session=True,
-                env={**PATIENT, **os.environ},
+                env={**self._environment, **os.environ},
             )
             theirs.close()
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=BUFFER_BYTES)
