@@ -10,6 +10,7 @@ from limner.engine.decoder import Decoded
 from limner.engine.loop import StepLoop
 from limner.engine.messages import Failed, Finished
 from limner.engine.runner import Runner
+from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.decoding import Decoding
 from limner.models.stable_diffusion import StableDiffusion
@@ -58,6 +59,34 @@ def test_a_picture_of_no_numbers_in_float32_either_fails_and_its_neighbours_do_n
     assert not failed.retry
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.OutOfMemoryError("out of memory"), "not enough memory to try again in float32"),
+        (
+            ModelUnusable("tiny cannot be loaded from /srv/models/tiny: gone"),
+            "tiny cannot be loaded in float32",
+        ),
+    ],
+)
+def test_a_picture_that_cannot_be_tried_in_float32_fails_with_what_was_wrong_with_it(
+    model: LocalModel, error: Exception, says: str
+) -> None:
+    def in_float32(name: str) -> StableDiffusion:
+        raise error
+
+    loop = StepLoop(Runner({"tiny": Overflowing(model.folder, dtype="float32")}, in_float32=in_float32))
+    loop.add(asked(model, "sick", prompt="sick"))
+    loop.add(asked(model, "sound"))
+    found = ends(drained(loop))
+    assert isinstance(found["sound"], Finished)
+    failed = found["sick"]
+    assert isinstance(failed, Failed)
+    assert "not numbers" in failed.reason
+    assert says in failed.reason
+    assert "/srv" not in failed.reason
+
+
 class Cursed(StableDiffusion):
     """Raises at the text `cursed`, in `encode` or, like a defect in a kernel, in `predict`."""
 
@@ -92,6 +121,25 @@ def test_a_device_that_is_lost_while_decoding_ends_the_engine_as_at_a_step(model
     class Lost(StableDiffusion):
         def decoding(self, latents: torch.Tensor) -> Decoding:
             raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    loop = StepLoop(Runner({"tiny": Lost(model.folder, dtype="float32")}))
+    loop.add(asked(model, "lost"))
+    with pytest.raises(torch.AcceleratorError):
+        drained(loop)
+
+
+def test_a_device_that_is_lost_while_a_picture_is_copied_ends_the_engine_too(model: LocalModel) -> None:
+    class Gone(Decoding):
+        @property
+        def arrived(self) -> bool:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+        def pixels(self) -> torch.Tensor:
+            return torch.empty(0) if self.arrived else super().pixels()
+
+    class Lost(StableDiffusion):
+        def decoding(self, latents: torch.Tensor) -> Decoding:
+            return Gone(self._decoder(latents[None])[0], latents)
 
     loop = StepLoop(Runner({"tiny": Lost(model.folder, dtype="float32")}))
     loop.add(asked(model, "lost"))

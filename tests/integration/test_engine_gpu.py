@@ -150,8 +150,8 @@ def test_a_picture_is_copied_to_the_host_while_the_next_is_decoded(
     class Late(Decoding):
         """A GPU's: it arrives when it is waited for."""
 
-        def __init__(self, picture: torch.Tensor) -> None:
-            super().__init__(picture)
+        def __init__(self, picture: torch.Tensor, latents: torch.Tensor) -> None:
+            super().__init__(picture, latents)
             self.number = sum(word.startswith("begin") for word in happened)
             happened.append(f"begin {self.number}")
 
@@ -165,7 +165,7 @@ def test_a_picture_is_copied_to_the_host_while_the_next_is_decoded(
 
     class Device(StableDiffusion):
         def decoding(self, latents: torch.Tensor) -> Decoding:
-            return Late(self._decoder(latents[None])[0])
+            return Late(self._decoder(latents[None])[0], latents)
 
     decoder, device = Decoder(), Device(model.folder, dtype="float32")
     latents = torch.zeros(4, 8, 8)
@@ -240,6 +240,22 @@ def test_a_compiled_network_gives_the_same_answer_and_is_kept_for_the_next_start
     assert torch.allclose(compiled(*inputs(1)), plain(*inputs(1)), rtol=0, atol=1e-4)
     assert "cannot be compiled" not in caplog.text
     assert any((tmp_path / "compiled").rglob("*.so"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")
+def test_shapes_beyond_those_that_torch_keeps_compiled_run_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("limner.models.torch_networks.MOST_COMPILED", 1)
+    module, device = small_denoiser(), torch.device("cpu")
+    plain = network_of(module, device, torch.float32)
+    compiled = network_of(module, device, torch.float32, compiled=True)
+    for rows in (1, 2, 1):
+        assert torch.allclose(compiled(*inputs(rows)), plain(*inputs(rows)), rtol=0, atol=1e-4)
+    assert torch.equal(compiled(*inputs(2)), plain(*inputs(2)))
+    assert "cannot be compiled" not in caplog.text
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from limner.engine.measure import Curves
 from limner.engine.messages import Failed, Finished, Progress
 from limner.engine.request import Group, RunningRequest
 from limner.engine.runner import Runner
+from limner.engine.slots import Slots
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.decoding import Decoding
@@ -107,6 +108,53 @@ def test_text_and_pixels_that_do_not_fit_are_tried_again_with_smaller_batches(
     failed = ends(drained(loop))["hopeless"]
     assert isinstance(failed, Failed)
     assert "not enough memory" in failed.reason
+
+
+@pytest.mark.parametrize("kind", ["encode", "decode"])
+def test_one_shortage_that_many_meet_at_once_fails_none_of_them(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """There is memory again as soon as some is given back."""
+    forgetful = Forgetful(model.folder, dtype="float32")
+    forgetful.kind, forgetful.times = kind, 0
+    runner = Runner({"tiny": forgetful})
+    loop = StepLoop(runner)
+    for i in range(12):
+        loop.add(asked(model, str(i), prompt=f"house {i}", guidance_scale=1.0))
+    if kind == "decode":
+        for _ in range(3):
+            loop.step()
+    forgetful.times = 1000
+    monkeypatch.setattr("limner.engine.runner.give_back_memory", lambda: setattr(forgetful, "times", 0))
+    found = ends(drained(loop))
+    assert len(found) == 12
+    assert all(isinstance(end, Finished) for end in found.values()), found
+    assert runner.curve(Group("tiny", forgetful.latent_shape(64, 64))).most_rows >= 8
+
+
+def test_slots_that_could_not_grow_serve_on(
+    model: LocalModel, loaded: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = Slots(loaded, loaded.latent_shape(64, 64))
+    embeds, latents = loaded.encode(""), torch.zeros(4, 8, 8)
+    taken = [slots.take(latents, embeds, None) for _ in range(7)]
+    new_zeros = torch.Tensor.new_zeros
+
+    def cramped(tensor: torch.Tensor, *size: int) -> torch.Tensor:
+        if len(size) == embeds.ndim + 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return new_zeros(tensor, *size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "new_zeros", cramped)
+        with pytest.raises(torch.OutOfMemoryError):
+            slots.take(latents, embeds, None)
+    taken += [slots.take(latents, embeds, embeds) for _ in range(20)]
+    assert len(set(taken)) == 27
+    assert len(slots.latents) == len(slots.x0) == len(slots.noise) == len(slots.embeds) / 2 == 32
+    for slot in taken:
+        slots.free(slot)
+    assert slots.unused
 
 
 @pytest.mark.parametrize("times", [1, 1000])
@@ -216,6 +264,14 @@ def test_where_the_batch_of_exact_does_not_fit_pictures_fail_with_the_reason_and
     assert isinstance(mine, Finished)
     assert isinstance(expected, Finished)
     assert np.array_equal(mine.pixels, expected.pixels)
+
+
+def test_with_exact_fewer_rows_take_as_long_as_the_batch_that_they_are_in(
+    model: LocalModel, loaded: StableDiffusion, tmp_path: Path
+) -> None:
+    curve = Runner({"tiny": loaded}, exact=8).warm_up("tiny", 64, 64, Curves(tmp_path / "curves.json"), "")
+    assert curve.most_rows == 8
+    assert curve.step_s(1) == curve.step_s(2) == curve.step_s(8)
 
 
 @pytest.mark.parametrize(("exact", "rows"), [(8, 4), (None, 0)])

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from limner.diffusion.samplers import sampler_table
+from limner.engine.loop import StepLoop
+from limner.engine.measure import Curves
 from limner.engine.request import Group
 from limner.engine.runner import Runner
-from limner.errors import ModelUnusable
+from limner.errors import EngineFailed, ModelUnusable
 from limner.models import kept, modules
 from limner.models.catalog import STARTER, open_model
 from limner.models.memory import OutOfMemory
@@ -373,12 +375,42 @@ def test_of_a_network_whose_compiled_shapes_do_not_all_fit_the_engine_knows_how_
     cramped = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
     sizes = [Group("tiny", cramped.latent_shape(64, 64 + 16 * i)) for i in range(3)]
     two, three = [(size, 1) for size in sizes[:2]], [(size, 1) for size in sizes]
+    curves = Curves(cache_dir / "curves.json")
+    for key, seconds in {"alone": 2.0, "company": 1.1}.items():
+        curves.put(key, {1: 1.0, 2: seconds, 4: 2 * seconds})
     runner = Runner({"tiny": cramped})
+    runner.warm_up("tiny", 64, 64, curves, "alone")  # where more rows gain nothing
     assert runner.fit(two)
     assert not runner.fit(three)
     assert not runner.fit([*two, (sizes[0], 2)]), "with guidance it is another shape"
     assert Runner({"tiny": cramped}, exact=2).fit([*two, (sizes[0], 2)])
     assert Runner({"tiny": reference}).fit(three)
+    runner.warm_up("tiny", 64, 64, curves, "company")
+    assert runner.curve(sizes[0]).most_rows == 2, "batches of 1, 2 and 4 rows would be three shapes"
+    assert runner.fit(two[:1])
+    assert not runner.fit(two), "each alternates between batches of 1 row and of 2"
+
+
+def test_a_tiny_decoder_that_makes_numbers_of_what_is_none_hides_no_broken_picture(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    folder = tiny.save(tiny.TinyModel(tiny_decoder=True), tmp_path / "broken")
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    latents = torch.randn(4, 8, 8)
+    assert loaded.decode(latents).shape == (64, 64, 3)
+    for value in (torch.nan, torch.inf):
+        broken = latents.clone()
+        broken[1, 2, 3] = value
+        with pytest.raises(EngineFailed, match="not numbers"):
+            loaded.decode(broken)
+
+
+def test_the_first_picture_finds_its_decoder_compiled(tmp_path: Path, cache_dir: Path) -> None:
+    folder = tiny.save(tiny.TinyModel(tiny_decoder=True), tmp_path / "first")
+    loaded = StableDiffusion(folder, dtype="float32", backend="openvino", threads=1, cache_dir=cache_dir)
+    assert not loaded._decoder.compiled((torch.Size((1, 4, 8, 8)),))
+    StepLoop(Runner({"first": loaded})).prepare_decoding("first", 64, 64)
+    assert loaded._decoder.compiled((torch.Size((1, 4, 8, 8)),))
 
 
 def test_what_is_compiled_is_known_before_it_is_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_a_curve_is_cut_short_by_what_may_be_different_at_the_next_start_alone(
     assert compiling.cut
     assert not measured(Machine(seconds)).cut
     assert not measured(Machine({1: 2.0, 2: 4.0, 4: 8.0}, first_s=20.0)).cut, "a slow model always ends there"
+
+
+def test_where_preparing_is_worth_waiting_for_every_size_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = {1: 0.012, 2: 0.02, 4: 0.034, 6: 0.046, 8: 0.056, 12: 0.08, 16: 0.1}
+    machine = Machine(seconds, first_s=60.0)
+    monkeypatch.setattr("limner.engine.measure.time.perf_counter", lambda: machine.now)
+    monkeypatch.setattr("limner.engine.measure.time.process_time", lambda: machine.processor)
+    found = measure(machine.step, prepare_s=math.inf)
+    assert found.seconds == pytest.approx(seconds)
+    assert not found.cut
 
 
 def test_others_on_the_processor_do_not_count(measured: Callable[[Machine], Measured]) -> None:

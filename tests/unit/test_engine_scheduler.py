@@ -146,6 +146,24 @@ def test_ones_own_shorter_requests_overtake_a_long_one_only_for_so_long() -> Non
     assert PATIENCE * 8 <= turns <= PATIENCE * 10 + 10
 
 
+@pytest.mark.parametrize(("group", "rows"), [("b", 1), ("a", 2)], ids=["another size", "guided"])
+def test_ones_own_newer_requests_that_ride_along_with_others_do_not_keep_an_old_one_waiting(
+    group: str, rows: int
+) -> None:
+    """Somebody is always there who leads, into whose steps the newer ones fit and the old one does not."""
+    old = Ticket("old", "p", group, rows, 20)
+    scheduler = filled(old)
+    turns = made = 0
+    while old.remaining:
+        tickets = list(scheduler._tickets.values())
+        mine = sum(ticket.person == "p" for ticket in tickets)
+        for person, steps in (*([("p", 20)] * (5 - mine)), *([("visitor", 4)] * (mine == len(tickets)))):
+            made += 1
+            scheduler.add(Ticket(f"{person} {made}", person, "a", 1, steps))
+        turns += "p" in rows_of(step(scheduler)[0])
+        assert turns < 20 * PATIENCE * 3, "overtaken for ever"
+
+
 def test_where_company_gains_nothing_two_pictures_are_made_one_after_the_other() -> None:
     first, second = Ticket("1", "a", "large", 2, 10), Ticket("2", "b", "large", 2, 10)
     scheduler = filled(first, second)

@@ -18,7 +18,8 @@ from limner.engine.wire import CancelRequest, EngineStart, Ready, Report
 from limner.errors import ModelUnusable
 from limner.models.catalog import LocalModel
 from limner.models.graph import GraphPool
-from limner.models.kept import compiler_folder
+from limner.models.kept import FORMAT, compiler_folder, versions
+from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.processor import processor_name, processors, visible_processors
 from limner.models.stable_diffusion import StableDiffusion
 from limner.process.child import Inbox, Send
@@ -48,9 +49,12 @@ def main(start: EngineStart, inbox: Inbox, send: Send) -> None:
     for model in start.models:
         key = _identity(model, runner.model(model.info.name), start)
         curves.append(runner.warm_up(model.info.name, model.info.width, model.info.height, known, key))
+    loop = StepLoop(runner, checker, send)
+    for model in start.models:
+        loop.prepare_decoding(model.info.name, model.info.width, model.info.height)
     slots = SPARE_SLOTS + max(curve.most_rows for curve in curves)
     send(Ready(slots, max(curve.step_s(curve.most_rows) for curve in curves), tuple(curves)))
-    serve(StepLoop(runner, checker, send), inbox, send)
+    serve(loop, inbox, send)
 
 
 def prepare(start: EngineStart, device: str) -> Runner:
@@ -60,7 +64,12 @@ def prepare(start: EngineStart, device: str) -> Runner:
     elif start.memory_gb is not None:
         raise ModelUnusable(f"--memory-gb is for an NVIDIA GPU, and the models run on {device}; leave it out")
     by_name = {model.info.name: model for model in start.models}
-    loaded = {name: _load(model, device, start) for name, model in by_name.items()}
+    try:
+        loaded = {name: _load(model, device, start) for name, model in by_name.items()}
+    except OutOfMemory as error:
+        raise ModelUnusable(
+            f"not enough memory to load {', '.join(by_name)} ({error}); give fewer or smaller models"
+        ) from error
 
     def in_float32(name: str) -> StableDiffusion:
         if loaded[name].dtype == torch.float32:
@@ -96,18 +105,20 @@ def _checker(start: EngineStart, device: str) -> SafetyChecker | None:
 
 
 def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion:
+    """Raises `ModelUnusable`, `OutOfMemory`."""
     # Which precision is faster is a matter of timing, and that may change from start to start.
     dtype = "float32" if start.exact and start.dtype == "auto" and device == "cpu" else start.dtype
     try:
-        return StableDiffusion(
-            model.folder,
-            device,
-            dtype,
-            backend=start.backend,
-            threads=start.threads,
-            cache_dir=start.cache_dir,
-            compiled=start.compiled,
-        )
+        with told_as_memory():
+            return StableDiffusion(
+                model.folder,
+                device,
+                dtype,
+                backend=start.backend,
+                threads=start.threads,
+                cache_dir=start.cache_dir,
+                compiled=start.compiled,
+            )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnusable(f"{model.info.name} cannot be loaded from {model.folder}: {reason}") from error
@@ -115,7 +126,7 @@ def _load(model: LocalModel, device: str, start: EngineStart) -> StableDiffusion
 
 def _identity(model: LocalModel, loaded: StableDiffusion, start: EngineStart) -> str:
     """Changes when steps may take another time: weights, size, device and its memory, precision, threads,
-    compilers, torch."""
+    what compiles them."""
     files = sorted(model.folder.glob("unet/*.safetensors"))
     weights = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else processor_name()
@@ -132,7 +143,7 @@ def _identity(model: LocalModel, loaded: StableDiffusion, start: EngineStart) ->
         start.compiled,
         start.memory_gb,
     )
-    return hashlib.sha256(repr((*told, torch.__version__)).encode()).hexdigest()
+    return hashlib.sha256(repr((*told, FORMAT, torch.__version__, versions())).encode()).hexdigest()
 
 
 def chosen_threads(start: EngineStart) -> int:

@@ -15,7 +15,7 @@ import torch
 from limner.engine.request import RunningRequest
 from limner.models.decoding import Decoding
 from limner.models.memory import told_as_memory
-from limner.models.stable_diffusion import StableDiffusion
+from limner.models.stable_diffusion import LatentShape, StableDiffusion
 
 if TYPE_CHECKING:  # importing it takes seconds, and few have one
     from limner.models.safety import SafetyChecker
@@ -36,21 +36,17 @@ class Undecoded:
     written: torch.cuda.Event | None = None
     since: float = field(default_factory=time.monotonic)
 
-    def decode(self) -> Decoding:
-        """Raises `OutOfMemory`."""
-        with told_as_memory():
-            return self.model.decoding(self.latents)
-
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`pixels` `(H, W, 3)`, uint8 on the CPU, or why there are none. `seconds` it took.
+    """`pixels` `(H, W, 3)`, uint8 on the CPU, or why there are none. `seconds` it took from when it `began`.
 
     `flagged`: the safety checker objects to them.
     """
 
     undecoded: Undecoded
     pixels: torch.Tensor | Exception
+    began: float
     seconds: float
     flagged: bool = False
 
@@ -73,6 +69,13 @@ class Decoder:
         self._stream: torch.cuda.Stream | None = None
         self._done: queue.SimpleQueue[Decoded] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(1, "decoder")
+
+    def rehearse(self, model: StableDiffusion, shape: LatentShape) -> None:
+        """What decoding a picture of this shape compiles or captures at first, now. If it comes to nothing,
+        whose picture comes first is told why."""
+        latents = torch.zeros((shape.channels, shape.height, shape.width), device=model.device)
+        written = event_of(latents)
+        self._thread.submit(lambda: self._begin(model, latents, written).pixels()).exception()
 
     def put(self, undecoded: Undecoded) -> None:
         self._unfinished.append(undecoded)
@@ -150,22 +153,26 @@ class Decoder:
         if undecoded is not None:
             began = time.monotonic()
             try:
-                self._underway.append((undecoded, self._begin(undecoded), began))
+                decoding = self._begin(undecoded.model, undecoded.latents, undecoded.written)
+                self._underway.append((undecoded, decoding, began))
             except Exception as error:  # whose it is, the step loop knows
-                self._done.put(Decoded(undecoded, error, time.monotonic() - began))
+                self._done.put(Decoded(undecoded, error, began, time.monotonic() - began))
         while self._underway and (
-            self._underway[0][1].arrived or len(self._underway) > AHEAD or not self._another_call()
+            _arrived(self._underway[0][1]) or len(self._underway) > AHEAD or not self._another_call()
         ):
             self._end(*self._underway.popleft())
 
-    def _begin(self, undecoded: Undecoded) -> Decoding:
-        if undecoded.written is None:
-            return undecoded.decode()
-        if self._stream is None:
-            self._stream = torch.cuda.Stream(undecoded.latents.device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(self._stream):
-            self._stream.wait_event(undecoded.written)
-            return undecoded.decode()
+    def _begin(
+        self, model: StableDiffusion, latents: torch.Tensor, written: torch.cuda.Event | None
+    ) -> Decoding:
+        with told_as_memory():
+            if written is None:
+                return model.decoding(latents)
+            if self._stream is None:
+                self._stream = torch.cuda.Stream(latents.device)  # type: ignore[no-untyped-call]
+            with torch.cuda.stream(self._stream):
+                self._stream.wait_event(written)
+                return model.decoding(latents)
 
     def _end(self, undecoded: Undecoded, decoding: Decoding, began: float) -> None:
         pixels: torch.Tensor | Exception
@@ -176,7 +183,7 @@ class Decoder:
                 flagged = self._objects_to(pixels)
         except Exception as error:  # of the checker, too: what was not checked is not shown
             pixels = error
-        self._done.put(Decoded(undecoded, pixels, time.monotonic() - began, flagged))
+        self._done.put(Decoded(undecoded, pixels, began, time.monotonic() - began, flagged))
 
     def _objects_to(self, pixels: torch.Tensor) -> bool:
         if self._checker is None:
@@ -189,3 +196,15 @@ class Decoder:
     def _another_call(self) -> bool:
         with self._lock:
             return self._calls > 0
+
+
+def _arrived(decoding: Decoding) -> bool:
+    try:
+        return decoding.arrived
+    except Exception:  # the device is lost, which whoever takes the pixels is told
+        return True
+
+
+def event_of(tensor: torch.Tensor) -> torch.cuda.Event | None:
+    """On a GPU, what tells another stream that `tensor` has been written."""
+    return torch.cuda.current_stream(tensor.device).record_event() if tensor.is_cuda else None

@@ -23,9 +23,9 @@ from limner.engine.messages import (
     Stats,
     Timings,
 )
-from limner.engine.patience import TOLD_IN_S, decode_patience_s
+from limner.engine.patience import PREPARING_S, TOLD_IN_S, decode_patience_s
 from limner.engine.preview import MEDIA_TYPE, encode_preview
-from limner.engine.request import RunningRequest
+from limner.engine.request import Group, RunningRequest
 from limner.engine.runner import Runner
 from limner.engine.scheduler import Scheduler, Ticket
 from limner.engine.wire import Working
@@ -64,6 +64,7 @@ class StepLoop:
         self._running: dict[str, RunningRequest] = {}
         self._events: list[EngineEvent] = []
         self._preview_room_s = 0.0
+        self._shrunk_at = -math.inf
         self.step_s = 0.0
         self.stats = Stats()
 
@@ -83,8 +84,16 @@ class StepLoop:
         if request_id in self._running:
             self._end(self._running[request_id], Cancelled(request_id))
 
+    def prepare_decoding(self, name: str, width: int, height: int) -> None:
+        """So that the first picture of that size waits for nothing more than others, where that is quick."""
+        model = self._runner.model(name)
+        if model.decodes_at_once:
+            self._decoder.rehearse(model, model.latent_shape(width, height))
+
     def prepare_next(self) -> bool:
         """While there is nothing to do: what larger batches need; False when all is there."""
+        if self._runner.unprepared:
+            self._tell_working(Working(frozenset(), PREPARING_S))
         return self._runner.prepare_next()
 
     def step(self) -> list[EngineEvent]:
@@ -109,7 +118,7 @@ class StepLoop:
         """Each error is told to whom it belongs; the others go on."""
         requests = [self._running[ticket.id] for ticket in chosen]
         self._announce(requests)
-        requests = [running for running in requests if running.slot is not None or self._admit(running)]
+        requests = self._admitted(requests)
         if not requests:
             return
         began = time.monotonic()
@@ -136,26 +145,40 @@ class StepLoop:
         if requests:
             patience_s.append(self._runner.patience_s(requests))
         told_s = TOLD_IN_S * math.ceil(max(patience_s, default=0.0) / TOLD_IN_S)
-        working = Working(frozenset(running.request.id for running in (*requests, *decoding)), told_s)
+        ids = frozenset(running.request.id for running in (*requests, *decoding))
+        self._tell_working(Working(ids, told_s))
+
+    def _tell_working(self, working: Working) -> None:
         if working != self._said:
             self._said = working
             self._say(working)
 
-    def _admit(self, running: RunningRequest) -> bool:
+    def _admitted(self, requests: Sequence[RunningRequest]) -> list[RunningRequest]:
+        """Those that are in, now. After one that found no memory no other tries in this step, because what it
+        makes room for may be enough for all."""
+        found, room = [], True
+        for running in requests:
+            if running.slot is None and not room:
+                continue
+            try:
+                if running.slot is None:
+                    self._admit(running)
+            except OutOfMemory as error:
+                self._make_room([running], error)
+                room = False
+            except torch.AcceleratorError:
+                raise
+            except Exception as error:
+                self._fail(running, error)
+            else:
+                found.append(running)
+        return found
+
+    def _admit(self, running: RunningRequest) -> None:
         began = time.monotonic()
-        try:
-            self._runner.admit(running)
-        except OutOfMemory as error:
-            self._make_room([running], error)
-            return False
-        except torch.AcceleratorError:
-            raise
-        except Exception as error:
-            self._fail(running, error)
-            return False
+        self._runner.admit(running)
         running.encode_s = time.monotonic() - began
         self.stats = replace(self.stats, encode_s=self.stats.encode_s + running.encode_s)
-        return True
 
     def _advanced(self, requests: Sequence[RunningRequest], began: float, room: int) -> None:
         """The step is made and counts, whatever comes now."""
@@ -190,7 +213,7 @@ class StepLoop:
                 if not room:
                     self._fail_for_memory(running, error)
                     return
-                room = self._runner.shrink(running.group)
+                room = self._shrink(running.group)
 
     def _tell(self, running: RunningRequest) -> None:
         assert running.first_step_at is not None
@@ -217,8 +240,12 @@ class StepLoop:
 
     def _make_room(self, requests: Sequence[RunningRequest], error: OutOfMemory) -> None:
         """Smaller batches from the next step on; what does not fit alone cannot be made."""
-        if not self._runner.shrink(requests[0].group) and len(requests) == 1:
+        if not self._shrink(requests[0].group) and len(requests) == 1:
             self._fail_for_memory(requests[0], error)
+
+    def _shrink(self, group: Group) -> bool:
+        self._shrunk_at = time.monotonic()
+        return self._runner.shrink(group)
 
     def _retire(self, wait_s: float) -> None:
         for decoded in self._decoder.collect(wait_s):
@@ -250,8 +277,8 @@ class StepLoop:
         self._end(running, Finished(running.request.id, pixels.numpy(), timings, flagged))
 
     def _decode_again(self, decoded: Decoded, error: OutOfMemory) -> None:
-        """With what smaller batches leave to it."""
-        if self._runner.shrink(decoded.undecoded.running.group):
+        """With what smaller batches leave to it, or have left to it since it began."""
+        if decoded.began < self._shrunk_at or self._shrink(decoded.undecoded.running.group):
             self._decoder.put(decoded.undecoded)
         else:
             self._fail_for_memory(decoded.undecoded.running, error)
@@ -265,6 +292,11 @@ class StepLoop:
             self._fail(running, failure)
 
     def _fail_for_memory(self, running: RunningRequest, error: OutOfMemory) -> None:
+        if running.group.precise:
+            again = "there is not enough memory to try again in float32; another seed may work"
+            reason = f"the network gave values that are not numbers, and {again}"
+            self._end(running, Failed(running.request.id, reason))
+            return
         size = f"{running.request.params.width}×{running.request.params.height}"
         rows = self._runner.exact
         kept, remedy = (f" in batches of {rows} rows", ", or start without --exact") if rows else ("", "")

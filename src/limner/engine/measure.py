@@ -34,13 +34,17 @@ class Measured:
 
 
 def measure(
-    step: Callable[[int], None], sizes: Sequence[int] = BUCKETS, *, on_processor: bool = True
+    step: Callable[[int], None],
+    sizes: Sequence[int] = BUCKETS,
+    *,
+    on_processor: bool = True,
+    prepare_s: float = PREPARE_S,
 ) -> Measured:
     """The time of `step(rows)` by batch size, the best of a few, up to just beyond the knee.
 
     In rounds over all sizes so far, each round with one more: a machine that is slower for a second is so for
     every size, and bends the curve no more. Ends early when memory is out, when `BUDGET_S` is spent on steps,
-    or `PREPARE_S` on the first step of each size, which may have much to prepare. One row and two are
+    or `prepare_s` on the first step of each size, which may have much to prepare. One row and two are
     measured however long they take. Where others have the processor, its own time on it counts instead (not
     where `on_processor` is False: there the processor waits). Raises `MemoryError` when there is not enough
     for one row.
@@ -71,7 +75,7 @@ def measure(
                 time_each()
             if rows > 2 and (spent_s >= BUDGET_S or _beyond_knee(found)):
                 break
-            if rows > 2 and prepared_s > PREPARE_S:
+            if rows > 2 and prepared_s > prepare_s:
                 cut = True
                 break
             prepared_s += timed(rows).own_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,14 +13,14 @@ import torch
 
 from limner.engine.batch import Batch
 from limner.engine.curve import BUCKETS, Curve, bucket_of
-from limner.engine.decoder import Undecoded
-from limner.engine.measure import Curves, measure
+from limner.engine.decoder import Undecoded, event_of
+from limner.engine.measure import PREPARE_S, Curves, measure
 from limner.engine.patience import step_patience_s
 from limner.engine.request import Group, RunningRequest
 from limner.engine.room import Room
 from limner.engine.scheduler import LONG_STEP_S
 from limner.engine.slots import Slots
-from limner.errors import ModelUnusable
+from limner.errors import EngineFailed, ModelUnusable
 from limner.models.graph import GraphPool, give_back_memory
 from limner.models.memory import OutOfMemory, told_as_memory
 from limner.models.stable_diffusion import StableDiffusion
@@ -74,41 +75,50 @@ class Runner:
         known = told or self._measured(group, curves, key)
         self._native[name] = group.shape.height * group.shape.width, Curve(name, known)
         self._curves.clear()
-        curve = self.curve(group)
         if self._graphs and not told:
             # Captured from the smallest up, each found what the one before had left too small.
             self._place(group).batches.clear()
             give_back_memory()
+        try:
+            with told_as_memory():
+                self._model(group).encode("")
+        except OutOfMemory:
+            self.shrink(group)
         if self._graphs or told:
             self._prepare(group)
-            curve = self.curve(group)
+        curve = self.curve(group)
         shown = ", ".join(f"{rows}: {1000 * seconds:.0f} ms" for rows, seconds in known.items())
         log.info("%s: up to %d rows at once; a step by rows: %s", name, curve.most_rows, shown)
         return curve
 
     def _measured(self, group: Group, curves: Curves, key: str) -> Mapping[int, float]:
         sizes = (self.exact,) if self.exact else BUCKETS
-        on_processor = self._model(group).device.type == "cpu"
+        model = self._model(group)
+        # torch prepares much only where that was asked for (--compile), and keeps it for the next start.
+        prepare_s = PREPARE_S if model.backend == "openvino" else math.inf
         try:
-            measured = measure(lambda rows: self._rehearse(group, rows), sizes, on_processor=on_processor)
+            measured = measure(
+                lambda rows: self._rehearse(group, rows),
+                sizes,
+                on_processor=model.device.type == "cpu",
+                prepare_s=prepare_s,
+            )
         except OutOfMemory as error:
             remedy = "leave --exact out, which keeps batches of one size, or " if self.exact else ""
             raise ModelUnusable(
                 f"{group.model}: not enough memory for a step of {sizes[0]} rows at its own size ({error}); "
                 f"{remedy}give a smaller --model"
             ) from error
-        if not self.exact and not measured.disturbed and not measured.cut:
+        if self.exact:
+            (step_s,) = measured.seconds.values()
+            return {1: step_s, self.exact: step_s}  # fewer rows take as long
+        if not measured.disturbed and not measured.cut:
             curves.put(key, measured.seconds)
         return measured.seconds
 
     def _prepare(self, group: Group) -> None:
-        """What is compiled, loaded or captured for one picture is so now, not in somebody's step; for more of
-        them, too, where that is quick, elsewhere by and by (`prepare_next`)."""
-        try:
-            with told_as_memory():
-                self._model(group).encode("")
-        except OutOfMemory:
-            self.shrink(group)
+        """What is compiled or captured for the steps of one picture is so now, not in somebody's; for those
+        of more, too, where that is quick, elsewhere by and by (`prepare_next`)."""
         # From the largest down: there may be less memory than when the curve was measured.
         measured = sorted(self.curve(group).measured.items(), reverse=True)
         sizes = [rows for rows, seconds in measured if rows <= 2 or seconds < LONG_STEP_S]
@@ -116,6 +126,11 @@ class Runner:
         for rows in sizes[len(later) :]:
             self._prepare_size(group, rows)
         self._unprepared += [(group, rows) for rows in later]
+
+    @property
+    def unprepared(self) -> bool:
+        """Whether `prepare_next` has something to do."""
+        return bool(self._unprepared)
 
     def prepare_next(self) -> bool:
         """Prepare one more size, while there is nothing else to do; False where all are."""
@@ -143,13 +158,19 @@ class Runner:
         return max(self.exact, rows) if self.exact else bucket_of(rows)
 
     def model(self, name: str, *, precise: bool = False) -> StableDiffusion:
-        """`precise`: in float32, whatever it usually runs in. Raises `OutOfMemory`."""
+        """`precise`: in float32, whatever it usually runs in. Raises `OutOfMemory`, `EngineFailed`."""
         if not precise:
             return self._models[name]
         if name not in self._precise:
             log.warning("loading %s in float32", name)
-            with told_as_memory():
-                self._precise[name] = self._in_float32(name)
+            try:
+                with told_as_memory():
+                    self._precise[name] = self._in_float32(name)
+            except ModelUnusable as error:
+                log.error("%s", error)  # it names folders
+                raise EngineFailed(
+                    f"the network gave values that are not numbers, and {name} cannot be loaded in float32"
+                ) from error
         return self._precise[name]
 
     def _model(self, group: Group) -> StableDiffusion:
@@ -160,18 +181,27 @@ class Runner:
         if group not in self._curves:
             positions = group.shape.height * group.shape.width
             native, curve = self._native.get(group.model, (positions, Curve(group.model, UNMEASURED)))
-            limit = min(self.exact or BUCKETS[-1], self._rooms.get(group, Room()).rows)
+            kept = None if group.precise else self._models[group.model].room
+            # What is compiled for all sizes of batch is to be kept.
+            compiled = BUCKETS[min(kept or len(BUCKETS), len(BUCKETS)) - 1]
+            limit = min(self.exact or compiled, compiled, self._rooms.get(group, Room()).rows)
             self._curves[group] = replace(curve, work=positions / native, limit=limit)
         return self._curves[group]
 
     def fit(self, wanted: Collection[tuple[Group, int]]) -> bool:
         """Whether what is compiled for these groups, each with so many rows, is kept if they take turns."""
-        sizes = {(group, self._size(rows)) for group, rows in wanted}
+        sizes = {(group, size) for group, rows in wanted for size in self._sizes(group, rows)}
         for model, count in Counter((group.model, group.precise) for group, _ in sizes).items():
             room = None if model[1] else self._models[model[0]].room
             if room is not None and count > room:
                 return False
         return True
+
+    def _sizes(self, group: Group, rows: int) -> Collection[int]:
+        """Those of the batches that somebody with so many rows may be in."""
+        least = self._size(rows)
+        most = max(least, self._size(self.curve(group).most_rows))
+        return [size for size in BUCKETS if least <= size <= most]
 
     def patience_s(self, requests: Sequence[RunningRequest]) -> float:
         """After how much silence a step of these requests, of one group, is stuck."""
@@ -209,9 +239,11 @@ class Runner:
             negative = model.encode(params.negative_prompt) if running.guided else None
             place = self._place(running.group)
             before = place.slots.latents
-            running.slot = place.slots.take(running.first_noise, positive, negative)
-            if place.slots.latents is not before:
-                place.batches.clear()  # captured with the slots that were
+            try:
+                running.slot = place.slots.take(running.first_noise, positive, negative)
+            finally:
+                if place.slots.latents is not before:
+                    place.batches.clear()  # captured with the slots that were
 
     def advance(self, requests: Sequence[RunningRequest]) -> int:
         """Move requests of one group one step, in a batch of as many rows as returned.
@@ -236,7 +268,7 @@ class Runner:
         assert running.slot is not None
         with told_as_memory():
             latents = self._places[running.group].slots.latents[running.slot].clone()
-        undecoded = Undecoded(running, self._model(running.group), latents, _event(latents))
+        undecoded = Undecoded(running, self._model(running.group), latents, event_of(latents))
         self.release(running)
         return undecoded
 
@@ -274,8 +306,3 @@ class Runner:
 def _synchronize(model: StableDiffusion) -> None:
     if model.device.type == "cuda":
         torch.cuda.current_stream(model.device).synchronize()
-
-
-def _event(tensor: torch.Tensor) -> torch.cuda.Event | None:
-    """On a GPU, what tells another stream that `tensor` has been written."""
-    return torch.cuda.current_stream(tensor.device).record_event() if tensor.is_cuda else None

@@ -176,14 +176,27 @@ class Scheduler:
         for limit in (share, BUCKETS[-1]):
             for first in order:
                 taken = sum(t.rows for t in chosen if t.person == first.person)
-                for ticket in sorted(self._people[first.person].tickets.values(), key=lambda t: t.rank):
-                    if ticket.group != first.group or ticket in chosen or ticket.rows > room:
+                for ticket in self._riding(first):
+                    if ticket in chosen or ticket.rows > room or self._late(ticket, chosen):
                         continue
                     if taken == 0 or taken + ticket.rows <= limit:
                         chosen.append(ticket)
                         taken += ticket.rows
                         room -= ticket.rows
         return chosen
+
+    def _riding(self, first: Ticket) -> list[Ticket]:
+        """Its person's tickets of its group, in their order."""
+        mine = self._people[first.person].tickets.values()
+        return sorted((t for t in mine if t.group == first.group), key=lambda t: t.rank)
+
+    def _late(self, ticket: Ticket, chosen: list[Ticket]) -> bool:
+        """Whether it came when another of its person's, not in this step, was to be overtaken no more.
+
+        Would it ride along, its person had their share all the same, and might never lead with the other.
+        """
+        oldest = self._people[ticket.person].first()
+        return oldest not in chosen and ticket.since > oldest.rank[0]
 
     def ran(self, chosen: list[Ticket], seconds: float) -> None:
         """Count a step that took `seconds` against those who were in it."""

@@ -37,7 +37,7 @@ class Slots:
         """A slot that begins with `latents` `(C, h, w)` and these embeddings `(L, D)`."""
         if not self._free:
             self._grow()
-        slot = self._free.pop()
+        slot = self._free[-1]
         put(latents, self.latents[slot])
         # A row of zeros times what is not a number would not be zero.
         self.x0[slot].zero_()
@@ -45,18 +45,19 @@ class Slots:
         self.embeds[2 * slot + 1].copy_(positive)
         if negative is not None:
             self.embeds[2 * slot].copy_(negative)
-        return slot
+        return self._free.pop()
 
     def free(self, slot: int) -> None:
         self._free.append(slot)
 
     def _grow(self) -> None:
         before = len(self.latents)
-        for name in ("latents", "x0", "noise", "embeds"):
-            old: torch.Tensor = getattr(self, name)
-            new = old.new_zeros(2 * len(old), *old.shape[1:])
+        olds = (self.latents, self.x0, self.noise, self.embeds)
+        # All or none: there may be no memory for one of them.
+        news = [old.new_zeros(2 * len(old), *old.shape[1:]) for old in olds]
+        for old, new in zip(olds, news, strict=True):
             new[: len(old)] = old
-            setattr(self, name, new)
+        self.latents, self.x0, self.noise, self.embeds = news
         self._free.extend(range(2 * before - 1, before - 1, -1))
 
 

@@ -10,13 +10,14 @@ from limner.errors import EngineFailed
 class Decoding:
     """The pixels of one picture; on a GPU they are still being worked out, or copied, for a while.
 
-    `picture` `(3, H, W)`: what the decoder gave, -1 to 1.
+    `picture` `(3, H, W)`: what the decoder gave, -1 to 1, for `latents`.
     """
 
-    def __init__(self, picture: torch.Tensor) -> None:
+    def __init__(self, picture: torch.Tensor, latents: torch.Tensor) -> None:
         levels = (picture / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
-        # A value that is not a number has no level: it has to be looked for before.
-        self._sound = _to_host(torch.isfinite(picture).all())
+        # A value that is not a number has no level: it has to be looked for before. In the latents, too,
+        # because a decoder may make numbers of it (OpenVINO's rectifier makes zero).
+        self._sound = _to_host(torch.isfinite(picture).all() & torch.isfinite(latents).all())
         self._levels = _to_host(levels.to(torch.uint8))
         self._copied: torch.cuda.Event | None = None
         if picture.is_cuda:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -67,6 +68,7 @@ class GraphPool:
         self._device = device
         self._stream: torch.cuda.Stream | None = None
         self._graphs: WeakSet[Graph] = WeakSet()
+        self._spoiled: list[torch.cuda.CUDAGraph] = []
 
     def graph(self, work: Callable[[], object]) -> Graph:
         made = Graph(work, self)
@@ -79,24 +81,38 @@ class GraphPool:
             stream = self._stream or torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             self._stream = stream
             current = torch.cuda.current_stream(self._device)
-            captured = torch.cuda.CUDAGraph()
+            captured, memory = torch.cuda.CUDAGraph(), self._memory()
             stream.wait_stream(current)
             try:
                 with torch.cuda.stream(stream):
                     for _ in range(WARM_UP):
                         graph.run()
                 # Others go on meanwhile: what they launch is no part of it.
-                with torch.cuda.graph(captured, self._memory(), stream, capture_error_mode="thread_local"):
+                with torch.cuda.graph(captured, memory, stream, capture_error_mode="thread_local"):
                     graph.run()
+            except torch.OutOfMemoryError:
+                raise
+            except Exception:
+                self._give_up(captured, memory)
+                raise
             finally:
                 # A capture that fails leaves its stream the current one.
                 torch.cuda.set_stream(current)
                 current.wait_stream(stream)
             return captured
 
+    def _give_up(self, captured: torch.cuda.CUDAGraph, memory: Any) -> None:
+        """torch may still take the capture for one under way, and would refuse its memory to the next: those
+        to come get other memory, and this one is kept, because torch asks it what belongs to it."""
+        with suppress(RuntimeError):  # it has ended, or has not begun
+            torch._C._cuda_endAllocateToPool(self._device.index or 0, memory)
+        self._spoiled.append(captured)
+        self._graphs.clear()
+
     def _memory(self) -> Any:
         """That of any graph still alive: with the last one it is given back."""
-        return next((graph.memory for graph in self._graphs if graph.memory is not None), None)
+        shared = next((graph.memory for graph in self._graphs if graph.memory is not None), None)
+        return shared or torch.cuda.graph_pool_handle()
 
 
 def give_back_memory() -> None:

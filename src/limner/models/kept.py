@@ -166,13 +166,14 @@ def part_files(model: Path, *parts: str) -> list[Path]:
 def identity(files: Iterable[Path], *words: str, digest: Callable[[Path], bytes] = digest_of) -> str:
     """Of the contents of `files`, the packages that read them, and the processor that runs them."""
     processor = f"{processor_name()} {platform.machine()} {processors()}"
-    found = hashlib.sha256(repr((FORMAT, _versions(), processor, words)).encode())
+    found = hashlib.sha256(repr((FORMAT, versions(), processor, words)).encode())
     for file in sorted(files):
         found.update(digest(file))
     return found.hexdigest()[:32]
 
 
-def _versions() -> list[str]:
+def versions() -> list[str]:
+    """Of the packages that what is kept depends on; empty where one is not installed."""
     found = []
     for package in PACKAGES:
         try:

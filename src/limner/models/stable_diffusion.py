@@ -71,7 +71,8 @@ class StableDiffusion:
         self._folder, self._threads = folder, threads
         self._unet = _json(folder / "unet" / "config.json")
         self._text = _json(folder / "text_encoder" / "config.json")
-        self._factor = vae_factor(_json(folder / "vae" / "config.json"))
+        self._vae = _json(folder / "vae" / "config.json")
+        self._factor = vae_factor(self._vae)
         self.parameters = count_parameters(folder / "unet")
         config = read_noise(folder)
         self.noise = config if isinstance(config, FlowConfig) else Noise.of(config)
@@ -174,13 +175,19 @@ class StableDiffusion:
         length = self._tokenizer.model_max_length
         tokens = self._tokenizer(
             [prompt], padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).to(self.device)
-        masked = (tokens.attention_mask,) if self._text.get("use_attention_mask") else ()
-        embeds = self._text_encoder(tokens.input_ids, *masked)[0]
+        )
+        read = ("input_ids", "attention_mask") if self._text.get("use_attention_mask") else ("input_ids",)
+        embeds = self._text_encoder(*(self._sent(tokens[name]) for name in read))[0]
         self._prompts[prompt] = embeds
         if len(self._prompts) > CACHED_PROMPTS:
             self._prompts.popitem(last=False)
         return embeds
+
+    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
+        """On the device, without waiting for what it does."""
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
     @property
     def room(self) -> int | None:
@@ -213,11 +220,16 @@ class StableDiffusion:
         angles = (guidance - 1)[:, None] * 1000.0 * frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
+    @property
+    def decodes_at_once(self) -> bool:
+        """A picture is decoded in much less time than its steps take."""
+        return self.device.type == "cuda" or self._vae["_class_name"] == "AutoencoderTiny"
+
     @torch.inference_mode()
     def decoding(self, latents: torch.Tensor) -> Decoding:
         """The picture of latents `(C, h, w)`; a GPU has only been told to work it out."""
         with ALONE if self.device.type == "cuda" else nullcontext():
-            return Decoding(self._decoder(latents[None])[0])
+            return Decoding(self._decoder(latents[None])[0], latents)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pixels `(H, W, 3)`, uint8 on the CPU, of latents `(C, h, w)`.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from limner.models.graph import GraphPool
 from limner.models.network import Network, Part
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # Graphs of one network: each has the inputs of one shape.
 KEPT_GRAPHS = 8
+# Shapes of inputs that are compiled for one network, and for all together.
+MOST_COMPILED = 64
+MOST_COMPILED_IN_ALL = 1024
 
 
 class TorchNetwork(Network):
@@ -36,27 +40,29 @@ class TorchNetwork(Network):
 class CompiledNetwork(TorchNetwork):
     """The same, by `torch.compile`: for each shape of inputs, at the first call with it.
 
-    What cannot be compiled here runs as it is, with a word in the log.
+    What cannot be compiled here runs as it is, with a word in the log; so does what comes when there are as
+    many shapes as torch is to keep.
     """
 
     def __init__(self, module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, device, dtype)
-        # Each batch size and each size of picture is one.
-        torch._dynamo.config.recompile_limit = 64
+        torch._dynamo.config.recompile_limit = MOST_COMPILED
+        torch._dynamo.config.accumulated_recompile_limit = MOST_COMPILED_IN_ALL
         self._compiled: Any = torch.compile(self._module, fullgraph=True, dynamic=False)
         self._known: set[tuple[torch.Size, ...]] = set()
 
     def compiled(self, shapes: tuple[torch.Size, ...]) -> bool:
-        return self._compiled is None or shapes in self._known
+        return self._compiled is None or shapes in self._known or len(self._known) >= MOST_COMPILED
 
     @torch.inference_mode()
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
-        if self._compiled is not None:
+        shapes = tuple(tensor.shape for tensor in inputs)
+        if self._compiled is not None and (shapes in self._known or len(self._known) < MOST_COMPILED):
             try:
                 answer: torch.Tensor = self._compiled(*inputs)
-                self._known.add(tuple(tensor.shape for tensor in inputs))
+                self._known.add(shapes)
                 return answer.float().contiguous()
-            except torch._dynamo.exc.TorchDynamoException as error:
+            except (torch._dynamo.exc.TorchDynamoException, FailOnRecompileLimitHit) as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 log.warning("--compile: the network cannot be compiled and runs as it is: %s", reason)
                 self._compiled = None
