@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 work=${1:-${LIMNER_TRAINING_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/limner-training}}
 folder=${2:-src/limner/weights/starter}
+folder=${folder%/}
 python=${PYTHON:-.venv/bin/python}
 export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what else runs here
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,10 @@ SMALLEST = {
 WHOLE_S = 1800
 
 
-def start(work: Path, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def started(work: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Whatever of it still runs at the end is killed."""
+    process = subprocess.Popen(
         ["sh", ROOT / "training" / "run_starter.sh", work, folder],
         env=os.environ | SMALLEST | {"PYTHON": sys.executable},
         stdout=subprocess.PIPE,
@@ -39,24 +43,28 @@ def start(work: Path, folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * WHOLE_S)
 def test_the_starter_is_made_from_nothing_and_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     work, folder = tmp_path / "work", tmp_path / "models" / "mine"
-    killed = start(work, folder)
     deadline = time.monotonic() + WHOLE_S
-    while not (work / "denoiser.pt").exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    with started(work, folder) as killed:
+        while not (work / "denoiser.pt").exists():
+            assert killed.poll() is None, killed.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
     kept = {name: (work / name).stat().st_mtime_ns for name in ("text_encoder.pt", "pictures/00000.npy")}
 
-    ended = start(work, folder)
-    printed, _ = ended.communicate(timeout=WHOLE_S)
+    with started(work, folder) as ended:
+        printed, _ = ended.communicate(timeout=WHOLE_S)
     assert ended.returncode == 0, printed
     assert kept == {name: (work / name).stat().st_mtime_ns for name in kept}
     assert printed.count("20 held-out prompts") == 2

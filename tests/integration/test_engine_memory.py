@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,6 +88,7 @@ class Forgetful(StableDiffusion):
         return super().encode(prompt)
 
     def decoding(self, latents: torch.Tensor) -> Decoding:
+        time.sleep(0.002)
         self._remember("decode")
         return super().decoding(latents)
 
@@ -125,7 +127,12 @@ def test_one_shortage_that_many_meet_at_once_fails_none_of_them(
         for _ in range(3):
             loop.step()
     forgetful.times = 1000
-    monkeypatch.setattr("limner.engine.runner.give_back_memory", lambda: setattr(forgetful, "times", 0))
+
+    def give_back() -> None:
+        time.sleep(0.02)  # meanwhile the decoder goes on, and meets the same shortage
+        forgetful.times = 0
+
+    monkeypatch.setattr("limner.engine.runner.give_back_memory", give_back)
     found = ends(drained(loop))
     assert len(found) == 12
     assert all(isinstance(end, Finished) for end in found.values()), found
@@ -269,9 +276,13 @@ def test_where_the_batch_of_exact_does_not_fit_pictures_fail_with_the_reason_and
 def test_with_exact_fewer_rows_take_as_long_as_the_batch_that_they_are_in(
     model: LocalModel, loaded: StableDiffusion, tmp_path: Path
 ) -> None:
-    curve = Runner({"tiny": loaded}, exact=8).warm_up("tiny", 64, 64, Curves(tmp_path / "curves.json"), "")
-    assert curve.most_rows == 8
-    assert curve.step_s(1) == curve.step_s(2) == curve.step_s(8)
+    runner = Runner({"tiny": loaded}, exact=8)
+    native = runner.warm_up("tiny", 64, 64, Curves(tmp_path / "curves.json"), "")
+    for side in (32, 64, 128):
+        curve = runner.curve(Group("tiny", loaded.latent_shape(side, side)))
+        assert curve.most_rows == 8
+        assert curve.step_s(1) == curve.step_s(2) == curve.step_s(8)
+        assert curve.step_s(8) == pytest.approx(native.step_s(8) * side**2 / 64**2)
 
 
 @pytest.mark.parametrize(("exact", "rows"), [(8, 4), (None, 0)])

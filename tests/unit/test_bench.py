@@ -98,7 +98,7 @@ async def test_ways_differ_in_how_many_are_made_at_once(
 async def test_whole_batches_begin_and_end_together_and_only_with_their_like() -> None:
     engine = EngineDouble(step_s=0.001)
     arrivals = [Arrival(0.0, workload_request(number, steps)) for number, steps in enumerate((4, 4, 8, 4, 4))]
-    served, _ = await paint_all(WholeBatches(engine, 3), arrivals, 30.0, lambda: None)
+    served, _ = await paint_all(WholeBatches(engine, lambda _: 3), arrivals, 30.0, lambda: None)
     assert all(one.done for one in served)
     assert [request.params.num_inference_steps for request in engine.asked] == [4, 4, 4, 8, 4]
     assert engine.most_at_once == 3
@@ -107,7 +107,7 @@ async def test_whole_batches_begin_and_end_together_and_only_with_their_like() -
 async def test_what_is_not_served_in_time_is_called_off_and_counted() -> None:
     engine = EngineDouble(step_s=0.05)
     arrivals = [Arrival(0.0, workload_request(number)) for number in range(4)]
-    for way in (OneByOne(engine), WholeBatches(engine, 1)):
+    for way in (OneByOne(engine), WholeBatches(engine, lambda _: 1)):
         served, elapsed_s = await paint_all(way, arrivals, 0.6, lambda: None)
         done = [one for one in served if one.done]
         assert 0 < len(done) < 4

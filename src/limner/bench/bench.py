@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -141,6 +141,12 @@ class _Bench:
         (curve,) = self._engine.stats().curves
         return curve
 
+    def _most(self, kind: Kind) -> int:
+        """Pictures of that kind that fill the engine's best batch of them; one at least."""
+        native = self._work.kinds[0]
+        work = kind.width * kind.height / (native.width * native.height)
+        return max(1, replace(self._curve(), work=work).most_rows // kind.rows)
+
     @property
     def _rows(self) -> int:
         """Of one picture in a step."""
@@ -170,16 +176,16 @@ class _Bench:
                 self._ways[way] = PlainLoop(self._plain, setting)
             else:
                 self._left_out[way] = f"{took[setting] / took[FLOAT32]:.1f} times slower than float32"
-        most = max(1, self._curve().most_rows // self._rows)
         self._ways |= {
             ONE: OneByOne(self._engine),
-            WHOLE: WholeBatches(self._engine, most),
+            WHOLE: WholeBatches(self._engine, lambda params: self._most(Kind.of(params))),
             STEP: self._limner,
         }
         for kind, rows in itertools.product(self._work.kinds, BUCKETS):
             pictures = rows // kind.rows
-            if 1 <= pictures <= most * self._rows:
-                together = [Arrival(0.0, self._work.request(f"{n}", 1, kind)) for n in range(pictures)]
+            if 1 <= pictures <= self._most(kind):
+                steps = self._work.short_steps
+                together = [Arrival(0.0, self._work.request(f"{n}", steps, kind)) for n in range(pictures)]
                 await paint_all(self._ways[STEP], together, 600.0, self._tick)
 
     async def _alone(self) -> Alone:

@@ -13,6 +13,7 @@ from typing import Protocol
 from limner.bench.messages import FLOAT32, Done, Paint, PlainReady, PlainStart, Prepare
 from limner.engine.messages import Cancelled, Engine, Failed, Finished, ImageRequest, Preview, Timings
 from limner.errors import EngineFailed
+from limner.params import GenerationParams
 from limner.process.supervised import SupervisedProcess
 from limner.store.job import Durations
 
@@ -72,12 +73,13 @@ class _Turn:
 
 
 class WholeBatches:
-    """Whole-request batching: those that wait and are alike begin and end together, at most `most` of them.
+    """Whole-request batching: those that wait and are alike begin and end together, as many as `most` says of
+    one of them.
 
     The same kernels as the engine's own, because the engine moves what is alike in step.
     """
 
-    def __init__(self, engine: Engine, most: int) -> None:
+    def __init__(self, engine: Engine, most: Callable[[GenerationParams], int]) -> None:
         self._engine = engine
         self._most = most
         self._waiting: list[_Turn] = []
@@ -109,8 +111,9 @@ class WholeBatches:
     async def _run(self) -> None:
         await asyncio.sleep(0)  # whoever comes at this same moment belongs to the batch
         while self._waiting:
-            kind = _kind(self._waiting[0].request)
-            batch = [turn for turn in self._waiting if _kind(turn.request) == kind][: self._most]
+            first = self._waiting[0].request
+            alike = [turn for turn in self._waiting if _kind(turn.request) == _kind(first)]
+            batch = alike[: self._most(first.params)]
             self._waiting = [turn for turn in self._waiting if turn not in batch]
             painting = (_paint(self._engine, turn.request, turn.previewed) for turn in batch)
             ends = await asyncio.gather(*painting, return_exceptions=True)

@@ -154,18 +154,16 @@ class StepLoop:
             self._say(working)
 
     def _admitted(self, requests: Sequence[RunningRequest]) -> list[RunningRequest]:
-        """Those that are in, now. After one that found no memory no other tries in this step, because what it
-        makes room for may be enough for all."""
-        found, room = [], True
+        """Those that are in, now; none where one found no memory: the next step is of fewer, and what has
+        been given back may be enough for all."""
+        found = []
         for running in requests:
-            if running.slot is None and not room:
-                continue
             try:
                 if running.slot is None:
                     self._admit(running)
             except OutOfMemory as error:
                 self._make_room([running], error)
-                room = False
+                return []
             except torch.AcceleratorError:
                 raise
             except Exception as error:
@@ -244,8 +242,9 @@ class StepLoop:
             self._fail_for_memory(requests[0], error)
 
     def _shrink(self, group: Group) -> bool:
-        self._shrunk_at = time.monotonic()
-        return self._runner.shrink(group)
+        smaller = self._runner.shrink(group)
+        self._shrunk_at = time.monotonic()  # now memory has been given back
+        return smaller
 
     def _retire(self, wait_s: float) -> None:
         for decoded in self._decoder.collect(wait_s):

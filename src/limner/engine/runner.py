@@ -185,7 +185,12 @@ class Runner:
             # What is compiled for all sizes of batch is to be kept.
             compiled = BUCKETS[min(kept or len(BUCKETS), len(BUCKETS)) - 1]
             limit = min(self.exact or compiled, compiled, self._rooms.get(group, Room()).rows)
-            self._curves[group] = replace(curve, work=positions / native, limit=limit)
+            work = positions / native
+            if self.exact:  # all its batches have one size, whatever a row costs
+                measured = {rows: work * step_s for rows, step_s in curve.measured.items()}
+                self._curves[group] = replace(curve, measured=measured, limit=limit)
+            else:
+                self._curves[group] = replace(curve, work=work, limit=limit)
         return self._curves[group]
 
     def fit(self, wanted: Collection[tuple[Group, int]]) -> bool:

@@ -68,9 +68,10 @@ class Scheduler:
 
     Nobody starves. With at most n people present and A that of the slowest request among them, somebody
     waiting moves again within 7·n·A of the engine's time: after 3·n·A virtual time is A beyond them, so that
-    newcomers come behind them, and each of those who were there has at most 3·A and a step until they do. Of
-    one person's requests, one with r steps to go is overtaken by none that arrives more than `PATIENCE`·r
-    of their turns after it.
+    newcomers come behind them, and each of those who were there has at most 3·A and a step until they do.
+
+    Of one person's requests, none that arrives more than `PATIENCE`·r of their turns after one with r steps
+    to go comes before it; and once it is their first, none that arrived so late moves in a step without it.
 
     Where what is compiled for all who are there does not fit into memory together, taking turns at every step
     would compile again at each. Then whoever got too far ahead waits until the others have as much as they,
