@@ -126,14 +126,19 @@ def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Ran
     return chosen
 
 
-def mirror_half(maps: torch.Tensor) -> torch.Tensor:
+def has_a_side(scene: Scene) -> bool:
+    """Whether its mirror image is another scene: subjects in a row stand in the order of their words."""
+    return len(scene.subjects) > 1 and scene.relation != "above"
+
+
+def mirror_half(maps: torch.Tensor, sided: torch.Tensor) -> torch.Tensor:
     """The same (B, C, H, W) with every other one mirrored, as the autoencoder was taught to read them.
 
-    Nothing that captions tell has a left or a right.
+    Those that are `sided` (B,) stay as they are.
     """
-    mirrored = maps.clone()
-    mirrored[::2] = maps[::2].flip(-1)
-    return mirrored
+    mirrored = ~sided
+    mirrored[1::2] = False
+    return torch.where(mirrored[:, None, None, None], maps.flip(-1), maps)
 
 
 class Lessons(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -178,6 +183,7 @@ def train(work: Path, plan: Plan) -> None:
     while seen < plan.pictures:
         pool = load_pool(work)  # it may have grown meanwhile
         latents, inside = pool.latents.to(device), pool.inside.to(device)
+        sided = torch.tensor([has_a_side(scene) for scene in pool.scenes], device=device)
         lessons = Lessons(pool.scenes, tokenizer, plan, seen)
         loader = DataLoader(lessons, batch_size=None, num_workers=0 if device.type == "cpu" else WORKERS)
         saved_at = time.monotonic()
@@ -185,8 +191,9 @@ def train(work: Path, plan: Plan) -> None:
             for optimizer, full in zip(optimizers, full_rates, strict=True):
                 optimizer.param_groups[0]["lr"] = full * plan.rate(seen)
             chosen, tokens = chosen.to(device), tokens.to(device)
-            clean = mirror_half(latents[chosen].float() * scale).to(memory_format=torch.channels_last)
-            weight = mirror_half(1 + SUBJECT_WEIGHT * inside[chosen])
+            clean = mirror_half(latents[chosen].float() * scale, sided[chosen])
+            clean = clean.to(memory_format=torch.channels_last)
+            weight = mirror_half(1 + SUBJECT_WEIGHT * inside[chosen], sided[chosen])
             noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
             noisy = scheduler.add_noise(clean, noise, timesteps)
             with half_precision(device):

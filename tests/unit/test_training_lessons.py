@@ -12,7 +12,8 @@ from transformers import CLIPTokenizer
 
 from limner.models.catalog import STARTER, open_model
 from training.autoencoder import unlikeness
-from training.denoiser import Lessons, Plan, mirror_half
+from training.denoiser import Lessons, Plan, has_a_side, mirror_half
+from training.draw import draw_placed
 from training.pool import _inside
 from training.scenes import Scene, sample_scene
 from training.tokenizer import MAX_TOKENS
@@ -62,12 +63,24 @@ def test_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
     assert inside[1, 0].flatten().tolist() == pytest.approx([0.6, 0.5, 0.0, 0.0])
 
 
-def test_every_other_one_is_mirrored_and_all_stay_where_they_were() -> None:
-    maps = torch.arange(24.0).reshape(3, 1, 2, 4)
-    mirrored = mirror_half(maps)
-    assert mirrored[1].equal(maps[1])
+def test_every_other_one_is_mirrored_but_for_those_whose_words_tell_a_side() -> None:
+    maps = torch.arange(32.0).reshape(4, 1, 2, 4)
+    mirrored = mirror_half(maps, torch.tensor([False, False, True, True]))
     assert mirrored[0].equal(maps[0].flip(-1))
-    assert mirrored[2].equal(maps[2].flip(-1))
+    assert mirrored[1:].equal(maps[1:])
+
+
+def test_only_subjects_in_a_row_have_a_side_and_there_they_stand_in_the_order_of_their_words() -> None:
+    rng = random.Random(3)
+    scenes = [sample_scene(rng) for _ in range(300)]
+    for scene in scenes:
+        _, where = draw_placed(scene, 32, rng)
+        middles = [place.x for place in where]
+        if has_a_side(scene):
+            assert [place.subject for place in where] == list(scene.subjects)
+            assert middles == sorted(middles)
+    assert {has_a_side(scene) for scene in scenes if len(scene.subjects) > 1} == {True, False}
+    assert not any(has_a_side(scene) for scene in scenes if len(scene.subjects) == 1)
 
 
 def test_a_lost_pattern_counts_however_dark_it_is_and_grain_does_not() -> None:
