@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from limner.models.adapted import ADAPTER
+from training.distill import adapter, add_low_rank
 
 EPSILON = {
     "beta_start": 0.00085,
@@ -73,6 +77,21 @@ def save(model: TinyModel, folder: Path) -> Path:
     if model.cards is not None:
         (folder / "limner.json").write_text(json.dumps(model.cards))
     return folder
+
+
+def save_change(base: Path, folder: Path) -> tuple[Path, UNet2DConditionModel]:
+    """Write a random low-rank change of `base`, of few steps; and the network that was changed."""
+    torch.manual_seed(1)
+    unet = UNet2DConditionModel.from_pretrained(base / "unet")
+    added = add_low_rank(unet, rank=4)
+    with torch.no_grad():
+        for change in added.values():
+            change.up.normal_(std=0.1)
+    folder.mkdir()
+    save_file(adapter(unet, added), folder / ADAPTER)
+    card = {"base": str(base), "defaults": {"num_inference_steps": 3}}
+    (folder / "limner.json").write_text(json.dumps(card))
+    return folder, unet
 
 
 def save_safety_checker(folder: Path, *, objects: bool) -> Path:

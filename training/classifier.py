@@ -24,9 +24,9 @@ from training.work import load_checkpoint, pick_device, save_checkpoint
 
 JUDGED_PX: Final = 128
 SHARD: Final = 500  # pictures that one process draws at a time
-DRAWN_SHARDS: Final = 24
-EPOCHS: Final = 8
-PAIRS: Final = 0.35  # of the drawn pictures hold two subjects
+DRAWN_SHARDS: Final = 36
+EPOCHS: Final = 10
+PAIRS: Final = 0.5  # of the drawn pictures hold two subjects
 FEATURES: Final = 128
 KINDS: Final = (None, *COLORS)  # of every subject: not there, or there in this colour
 
@@ -52,6 +52,9 @@ class Classifier(nn.Module):
                 (nn.Conv2d(into, out, size, stride, (size - 1) // 2), nn.BatchNorm2d(out), nn.ReLU())
             )
         self.subjects = nn.Conv2d(wide, len(TRAINED) * len(COLORS), 1)
+        # as good as nothing is at any place: half of the training went by before that was learnt
+        assert self.subjects.bias is not None
+        nn.init.constant_(self.subjects.bias, -7.0)
         self.setting = nn.Linear(FEATURES, len(SETTINGS))
         self.style = nn.Linear(FEATURES, 1 + len(STYLES))
 
@@ -103,13 +106,14 @@ def train_classifier(work: Path) -> Classifier:
     with ProcessPoolExecutor(os.cpu_count()) as processes:
         shards = processes.map(draw_to_judge, range(DRAWN_SHARDS))
         drawn = list(tqdm(shards, "draw to judge", DRAWN_SHARDS))
-    pictures = to_model(np.concatenate([pixels for pixels, _ in drawn]))
+    pictures = np.concatenate([pixels for pixels, _ in drawn])
     labels = _labels([scene for _, scenes in drawn for scene in scenes])
     batches = [part for _ in range(EPOCHS) for part in torch.randperm(len(pictures)).reshape(-1, 60)]
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=len(batches))
-    for batch in tqdm(batches, "train the judge", mininterval=5):
-        _, *answers = model(_worn(pictures[batch]).to(device))
+    for step, batch in enumerate(tqdm(batches, "train the judge", mininterval=5)):
+        shown = to_model(pictures[batch])
+        _, *answers = model(_worn(shown.flip(-1) if step % 2 else shown).to(device))
         losses = [
             F.cross_entropy(answer.flatten(0, -2), label[batch].flatten().to(device))
             for answer, label in zip(answers, labels, strict=True)
@@ -139,7 +143,9 @@ def _worn(pictures: torch.Tensor) -> torch.Tensor:
     soft = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
     mask = (torch.rand(len(pictures), 1, 1, 1) < 0.5).float()
     mixed: torch.Tensor = soft * mask + pictures * (1 - mask)
-    return mixed + 0.05 * torch.randn_like(mixed)
+    return mixed + 0.05 * torch.randn(
+        mixed.shape
+    )  # seven times as fast as `randn_like` when channels are last
 
 
 def to_judge(pictures: torch.Tensor) -> torch.Tensor:

@@ -110,9 +110,35 @@ class Plan:
         return min(warm, max(left, 0.0), 1.0)
 
 
-def sample_timesteps(count: int) -> torch.Tensor:
+def sample_timesteps(count: int, device: torch.device) -> torch.Tensor:
     """(count,) from 0 to 999: one from every part of the noise levels."""
-    return ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
+    places = torch.arange(count, device=device) + torch.rand(count, device=device)
+    return (places / count * 1000).long().clamp(max=999)
+
+
+def learn(
+    model: Denoiser,
+    scheduler: DDIMScheduler,
+    optimizers: Sequence[torch.optim.Optimizer],
+    clean: torch.Tensor,
+    tokens: torch.Tensor,
+    weight: torch.Tensor,
+) -> torch.Tensor:
+    """One step: noise of all levels on latents (B, C, h, w), of which tokens (B, MAX_TOKENS) tell.
+
+    Gives the mean squared error of the predicted v; what is learnt from is weighed by `weight` (B, 1, h, w).
+    """
+    noise, timesteps = torch.randn_like(clean), sample_timesteps(len(clean), clean.device)
+    with half_precision(clean.device):
+        v = model(scheduler.add_noise(clean, noise, timesteps), timesteps, tokens)
+    # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
+    error = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps), reduction="none")
+    model.zero_grad()
+    (weight * error).mean().backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return error.detach().mean()
 
 
 def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
@@ -194,21 +220,10 @@ def train(work: Path, plan: Plan) -> None:
             clean = mirror_half(latents[chosen].float() * scale, sided[chosen])
             clean = clean.to(memory_format=torch.channels_last)
             weight = mirror_half(1 + SUBJECT_WEIGHT * inside[chosen], sided[chosen])
-            noise, timesteps = torch.randn_like(clean), sample_timesteps(plan.batch).to(device)
-            noisy = scheduler.add_noise(clean, noise, timesteps)
-            with half_precision(device):
-                v = model(noisy, timesteps, tokens)
-            # on v, plain squared error already weighs the noise levels by SNR + 1 (Salimans and Ho, 2022)
-            error = F.mse_loss(v.float(), scheduler.get_velocity(clean, noise, timesteps), reduction="none")
-            loss = (weight * error).mean()
-            model.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
+            error = learn(model, scheduler, optimizers, clean, tokens, weight)
             seen, step = seen + plan.batch, step + 1
-            _blend(average, model, max(4e-3, 9.0 / (10 + step)))
-            mean_loss += (error.detach().mean() - mean_loss) / min(step - started, 100)
+            blend(average, model, step)
+            mean_loss += (error - mean_loss) / min(step - started, 100)
             if step % SHOW_EVERY == 0:  # a GPU would wait for the host each time
                 bar.set_postfix(loss=f"{mean_loss.item():.4f}", refresh=False)
             bar.update(plan.batch)
@@ -221,8 +236,9 @@ def train(work: Path, plan: Plan) -> None:
 
 
 @torch.no_grad()
-def _blend(average: nn.Module, model: nn.Module, share: float) -> None:
-    """Move the average towards the model by this share."""
+def blend(average: nn.Module, model: nn.Module, step: int) -> None:
+    """Move the average towards the model, at first fast."""
+    share = max(4e-3, 9.0 / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in model.parameters()], share)
 
 

@@ -24,22 +24,22 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every matrix; those of one shape go through the iteration together."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
             for weight in group["params"]:
                 if weight.grad is not None:
                     alike[weight.shape].append(weight)
             for weights in alike.values():
-                updates = []
-                for weight in weights:
-                    gradient = weight.grad
-                    assert gradient is not None
-                    momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                    momentum.lerp_(gradient, 1 - group["momentum"])
-                    updates.append(gradient.lerp(momentum, group["momentum"]).flatten(1))
-                rows, columns = updates[0].shape
+                gradients = [weight.grad for weight in weights if weight.grad is not None]
+                momenta = [
+                    self.state[weight].setdefault("momentum", torch.zeros_like(weight)) for weight in weights
+                ]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
+                made = orthogonal(torch.stack([update.flatten(1) for update in updates]))
+                rows, columns = made.shape[1:]
                 rate = group["lr"] * max(1.0, rows / columns) ** 0.5
-                for weight, update in zip(weights, orthogonal(torch.stack(updates)), strict=True):
-                    weight.add_(update.view(weight.shape).to(weight.dtype), alpha=-rate)
+                shaped = made.to(weights[0].dtype).reshape(len(weights), *weights[0].shape)
+                torch._foreach_add_(weights, list(shaped.unbind()), alpha=-rate)
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
@@ -57,7 +57,8 @@ A, B, C = 3.4445, -4.7750, 2.0315  # of the step: A x + B (x x') x + C (x x')² 
 def _iterate(x: torch.Tensor) -> torch.Tensor:
     for _ in range(5):
         square = x @ x.mT
-        x = A * x + (B * square + C * square @ square) @ x
+        factor = torch.baddbmm(square, square, square, beta=B, alpha=C)
+        x = torch.baddbmm(x, factor, x, beta=A)
     return x
 
 

@@ -16,19 +16,21 @@ from tqdm import tqdm
 
 from training.draw import draw_placed
 from training.draw_layout import Place
-from training.scenes import SUBJECTS, Scene, sample_scene
+from training.scenes import PAIR_SHARE, SUBJECTS, Scene, sample_scene
 from training.work import PICTURE_PX
 
 SHARD = 512  # pictures in one file
 
 
-def draw_shard(seed: int, names: Sequence[str]) -> tuple[NDArray[np.uint8], list[Scene], list[list[Place]]]:
-    """`SHARD` drawn pictures (SHARD, 256, 256, 3) of these subjects, their scenes and the subjects' places.
+def draw_shard(
+    seed: int, names: Sequence[str], count: int = SHARD, pair_share: float = PAIR_SHARE
+) -> tuple[NDArray[np.uint8], list[Scene], list[list[Place]]]:
+    """`count` drawn pictures (count, 256, 256, 3) of these subjects, their scenes and the subjects' places.
 
     The same for a seed.
     """
     rng = random.Random(seed)
-    scenes = [sample_scene(rng, names=names) for _ in range(SHARD)]
+    scenes = [sample_scene(rng, pair_share, names) for _ in range(count)]
     pictures, places = zip(*(draw_placed(scene, PICTURE_PX, rng) for scene in scenes), strict=True)
     return np.stack(pictures), scenes, list(places)
 

@@ -61,11 +61,15 @@ def load_pool(work: Path) -> Pool:
     files = sorted((work / "latents").glob("*.npy"))
     latents = torch.from_numpy(np.concatenate([np.load(file) for file in files]))
     told = [item for file in files for item in json.loads(file.with_suffix(".json").read_text())]
-    inside = _inside([item.pop("boxes") for item in told], latents.shape[-1])
+    inside = share_inside([item.pop("boxes") for item in told], latents.shape[-1])
     return Pool(latents, [read_scene(item) for item in told], inside)
 
 
-def _inside(boxes: list[list[list[float]]], side: int) -> torch.Tensor:
+def share_inside(boxes: list[list[list[float]]], side: int) -> torch.Tensor:
+    """(N, 1, side, side): what share of each square lies in some box of its picture.
+
+    Boxes are (left, top, right, bottom), from 0 to 1.
+    """
     most = max(map(len, boxes))
     nowhere = [0.0] * 4
     padded = torch.tensor([where + [nowhere] * (most - len(where)) for where in boxes])[..., None]

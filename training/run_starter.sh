@@ -13,7 +13,11 @@ export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what 
 "$python" -m training.text_encoder --work "$work" --steps "${TEXT_STEPS:-1500}"
 "$python" -m training.autoencoder --work "$work" --shards "${PICTURE_SHARDS:-8}" --steps "${AUTOENCODER_STEPS:-9600}"
 "$python" -m training.pool --work "$work" --shards "${SHARDS:-24}"
-"$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-400000}"
+if [ -n "${GPU_SECONDS:-}" ]; then # by the clock, on a GPU beside many processors
+    "$python" -m training.on_gpu --work "$work" --seconds "$GPU_SECONDS"
+else
+    "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-400000}"
+fi
 "$python" -m training.autoencoder --work "$work" --shards "${PICTURE_SHARDS:-8}" --last-stage \
     --steps "${LAST_STAGE_STEPS:-1200}"
 "$python" -m training.decoder --work "$work" --shards "${WORN_SHARDS:-6}" --steps "${DECODER_STEPS:-900}"

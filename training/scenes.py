@@ -88,6 +88,7 @@ MEDIA: Final = ("picture", "illustration", "image", "drawing")
 FILLERS: Final = ("beautiful", "lovely", "pretty", "cute", "nice", "peaceful", "simple", "colorful")
 FUNCTION_WORDS: Final = ("a", "an", "the", "of", "one", "single", "scene", "in", "as", "style")
 
+PAIR_SHARE: Final = 0.3  # of the scenes to train on have several subjects, unless told otherwise
 HELD_OUT_OF: Final = 17  # one combination of subject, colour and setting in so many is never trained on
 
 
@@ -145,7 +146,10 @@ def complete(scene: Scene, rng: random.Random) -> Scene:
 
 
 def sample_scene(
-    rng: random.Random, pair_share: float = 0.3, names: Sequence[str] = TRAINED, plain_share: float = 0.3
+    rng: random.Random,
+    pair_share: float = PAIR_SHARE,
+    names: Sequence[str] = TRAINED,
+    plain_share: float = 0.3,
 ) -> Scene:
     """A complete scene to train on; never one that touches a held-out combination.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from limner.models.catalog import open_model
+from training.work import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = {
@@ -70,3 +71,25 @@ def test_the_starter_is_made_from_nothing_and_a_killed_run_goes_on_where_it_stop
     assert printed.count("20 held-out prompts") == 2
     guided, fast = open_model(str(folder)).info, open_model(str(folder.with_name("mine-fast"))).info
     assert (guided.num_inference_steps, fast.num_inference_steps, fast.guidance_scale) == (20, 4, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(WHOLE_S)
+def test_the_denoiser_is_trained_by_the_clock_and_goes_on_from_there(tmp_path: Path) -> None:
+    """As on a GPU, with pictures drawn meanwhile; here it is too slow to learn much."""
+
+    def run(step: str, *flags: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", f"training.{step}", "--work", tmp_path, *flags], cwd=ROOT, check=True
+        )
+
+    run("text_encoder", "--steps", "2")
+    run("autoencoder", "--shards", "1", "--steps", "1")
+    seen = []
+    for _ in range(2):
+        run("on_gpu", "--seconds", "1", "--batch", "2")
+        state = load_checkpoint(tmp_path / "denoiser.pt")
+        assert state is not None
+        assert all(weight.isfinite().all() for weight in state["average"].values())
+        seen.append(state["seen"])
+    assert seen == [50, 100]

@@ -14,7 +14,6 @@ from limner.errors import ModelUnusable
 from limner.models.adapted import ADAPTER
 from limner.models.catalog import open_model
 from tests import tiny
-from training.distill import adapter, add_low_rank
 
 
 @pytest.fixture
@@ -22,26 +21,11 @@ def base(tmp_path: Path) -> Path:
     return tiny.save(tiny.TinyModel(cards={"description": "Draws noise."}), tmp_path / "base")
 
 
-def change_of(base: Path, folder: Path) -> tuple[Path, UNet2DConditionModel]:
-    """A folder with a random change, and the network that was changed."""
-    torch.manual_seed(1)
-    unet = UNet2DConditionModel.from_pretrained(base / "unet")
-    added = add_low_rank(unet, rank=4)
-    with torch.no_grad():
-        for change in added.values():
-            change.up.normal_(std=0.1)
-    folder.mkdir()
-    save_file(adapter(unet, added), folder / ADAPTER)
-    (folder / "limner.json").write_text(
-        json.dumps({"base": str(base), "defaults": {"num_inference_steps": 3}})
-    )
-    return folder, unet
-
-
 def test_the_network_put_together_answers_as_the_one_that_was_trained(base: Path, tmp_path: Path) -> None:
-    folder, trained = change_of(base, tmp_path / "quick")
+    folder, trained = tiny.save_change(base, tmp_path / "quick")
     model = open_model(str(folder), cache_dir=tmp_path / "cache")
-    assert (model.info.name, model.info.num_inference_steps) == ("quick", 3)
+    info = model.info
+    assert (info.name, info.base, info.num_inference_steps) == ("quick", "base", 3)
     opened = StableDiffusionPipeline.from_pretrained(model.folder).unet
     inputs = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 7, 16)
     before = UNet2DConditionModel.from_pretrained(base / "unet")
@@ -52,7 +36,7 @@ def test_the_network_put_together_answers_as_the_one_that_was_trained(base: Path
 
 
 def test_it_is_put_together_once_and_anew_when_either_changes(base: Path, tmp_path: Path) -> None:
-    folder, _ = change_of(base, tmp_path / "quick")
+    folder, _ = tiny.save_change(base, tmp_path / "quick")
     first = open_model(str(folder), cache_dir=tmp_path / "cache").folder
     made = (first / "unet" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
     again = open_model(str(folder), cache_dir=tmp_path / "cache").folder
@@ -64,13 +48,13 @@ def test_it_is_put_together_once_and_anew_when_either_changes(base: Path, tmp_pa
 
 
 def test_its_base_may_be_named_by_the_folder_beside_it(base: Path, tmp_path: Path) -> None:
-    folder, _ = change_of(base, tmp_path / "quick")
+    folder, _ = tiny.save_change(base, tmp_path / "quick")
     (folder / "limner.json").write_text(json.dumps({"base": "base", "defaults": {"num_inference_steps": 3}}))
     assert open_model(str(folder), cache_dir=tmp_path / "cache").info.num_inference_steps == 3
 
 
 def test_a_base_in_several_weight_files_is_refused(base: Path, tmp_path: Path) -> None:
-    folder, _ = change_of(base, tmp_path / "quick")
+    folder, _ = tiny.save_change(base, tmp_path / "quick")
     weights = base / "unet" / "diffusion_pytorch_model.safetensors"
     weights.with_suffix(".fp16.safetensors").write_bytes(weights.read_bytes())
     with pytest.raises(ModelUnusable, match="unet holds 2 weight files"):
@@ -78,7 +62,7 @@ def test_a_base_in_several_weight_files_is_refused(base: Path, tmp_path: Path) -
 
 
 def test_a_change_of_another_network_is_refused(base: Path, tmp_path: Path) -> None:
-    folder, _ = change_of(base, tmp_path / "quick")
+    folder, _ = tiny.save_change(base, tmp_path / "quick")
     change = load_file(folder / ADAPTER)
     name = "unet.mid_block.resnets.0.conv1.lora_B.weight"
     save_file(change | {name: change[name][:5].contiguous()}, folder / ADAPTER)

@@ -14,7 +14,7 @@ from limner.models.catalog import STARTER, open_model
 from training.autoencoder import unlikeness
 from training.denoiser import Lessons, Plan, has_a_side, mirror_half
 from training.draw import draw_placed
-from training.pool import _inside
+from training.pool import share_inside
 from training.scenes import Scene, sample_scene
 from training.tokenizer import MAX_TOKENS
 
@@ -56,8 +56,8 @@ def test_lessons_of_each_worker_are_its_own_and_the_same_again_from_the_same_pla
     assert one[1].equal(again[0][1])
 
 
-def test_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
-    inside = _inside([[[0.0, 0.0, 0.5, 0.25]], [[0.25, 0.0, 0.75, 0.5], [0.0, 0.0, 0.3, 0.5]]], side=2)
+def testshare_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
+    inside = share_inside([[[0.0, 0.0, 0.5, 0.25]], [[0.25, 0.0, 0.75, 0.5], [0.0, 0.0, 0.3, 0.5]]], side=2)
     assert inside.shape == (2, 1, 2, 2)
     assert inside[0, 0].tolist() == [[0.5, 0.0], [0.0, 0.0]]
     assert inside[1, 0].flatten().tolist() == pytest.approx([0.6, 0.5, 0.0, 0.0])

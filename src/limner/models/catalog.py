@@ -153,6 +153,7 @@ def describe(folder: Path, name: str, default: bool) -> ModelInfo:
         "known_words": tuple(card.get("known_words", ())),
         "examples": tuple(card.get("examples", ())),
         "licence": card.get("licence"),
+        "base": folder_name(card["base"]) if isinstance(card.get("base"), str) else None,
     } | card.get("defaults", {})
     try:
         info = ModelInfo(name=name, default=default, family=FAMILY, **values)

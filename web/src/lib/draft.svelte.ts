@@ -1,4 +1,5 @@
 import type { GenerationSubmission, ModelInfo, Problem } from './api'
+import { pacesOf, type Paces } from './pace'
 import { server } from './server.svelte'
 import { storage } from './storage'
 
@@ -39,9 +40,14 @@ class Draft {
     return models.find((m) => m.name === this.overrides.model) ?? models.find((m) => m.default) ?? models[0] ?? null
   }
 
-  /** How many settings are changed, not counting the shape, which is in sight. */
+  get paces(): Paces | null {
+    return this.model && pacesOf(server.capabilities?.models ?? [], this.model)
+  }
+
+  /** How many settings are changed, not counting what is in sight: the shape and the pace. */
   get changes(): number {
-    return Object.keys(this.overrides).filter((name) => name !== 'width' && name !== 'height').length
+    const inSight = ['width', 'height', ...(this.paces ? ['model'] : [])]
+    return Object.keys(this.overrides).filter((name) => !inSight.includes(name)).length
   }
 
   submission(): GenerationSubmission {
@@ -81,10 +87,17 @@ class Draft {
     if (schedule && !model.schedules[sampler]?.includes(schedule)) this.set('schedule', null)
   }
 
+  /** Its own settings come with a model; a shape that it can paint just as well stays. */
   choose(model: string): void {
+    const { min_size, max_size, size_step } = this.model ?? {}
+    const { width = null, height = null } = this.overrides
     for (const name of OF_A_MODEL) delete this.overrides[name]
     delete this.overrides.model // so that the comparison below is with the server's default
     this.set('model', model)
+    const now = this.model
+    if (now?.min_size !== min_size || now?.max_size !== max_size || now?.size_step !== size_step) return
+    this.set('width', width)
+    this.set('height', height)
   }
 
   /** Back to the model's own values; the model stays. */

@@ -1653,6 +1653,11 @@ export interface components {
             /** Licence */
             licence: string | null;
             /**
+             * Base
+             * @description The model that this one is a change of, to paint in fewer steps; null: it is none
+             */
+            base: string | null;
+            /**
              * Schedules
              * @description The schedules that go with each of its samplers
              */
