@@ -104,7 +104,8 @@ class ModelInfo(Frozen):
     examples: tuple[str, ...] = Field((), description="Prompts that show it off")
     licence: str | None = None
     base: str | None = Field(
-        None, description="The model that this one is a change of, to paint in fewer steps; null: it is none"
+        default=None,
+        description="The model that this one is a change of, to paint in fewer steps; null: it is none",
     )
 
     @computed_field(description="The schedules that go with each of its samplers")  # type: ignore[prop-decorator]
