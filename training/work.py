@@ -24,7 +24,7 @@ def add_work_flag(parser: argparse.ArgumentParser) -> None:
 
 def pick_device() -> torch.device:
     """A GPU if there is one, else the CPU."""
-    # cuDNN's attention has gradients of 64 places that are not finite on Hopper (pytorch/pytorch#196678)
+    # cuDNN's attention can have gradients that are not finite on Hopper (as in pytorch/pytorch#196678)
     torch.backends.cuda.enable_cudnn_sdp(False)
     torch.backends.cuda.matmul.allow_tf32 = True
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
