@@ -56,7 +56,7 @@ def test_lessons_of_each_worker_are_its_own_and_the_same_again_from_the_same_pla
     assert one[1].equal(again[0][1])
 
 
-def testshare_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
+def test_share_inside_is_the_share_of_each_square_that_lies_in_some_box() -> None:
     inside = share_inside([[[0.0, 0.0, 0.5, 0.25]], [[0.25, 0.0, 0.75, 0.5], [0.0, 0.0, 0.3, 0.5]]], side=2)
     assert inside.shape == (2, 1, 2, 2)
     assert inside[0, 0].tolist() == [[0.5, 0.0], [0.0, 0.0]]
