@@ -88,7 +88,7 @@ MEDIA: Final = ("picture", "illustration", "image", "drawing")
 FILLERS: Final = ("beautiful", "lovely", "pretty", "cute", "nice", "peaceful", "simple", "colorful")
 FUNCTION_WORDS: Final = ("a", "an", "the", "of", "one", "single", "scene", "in", "as", "style")
 
-PAIR_SHARE: Final = 0.45  # of the scenes to train on have several subjects, unless told otherwise
+PAIR_SHARE: Final = 0.3  # of the scenes to train on have several subjects, unless told otherwise
 HELD_OUT_OF: Final = 17  # one combination of subject, colour and setting in so many is never trained on
 
 
