@@ -12,7 +12,6 @@ import argparse
 import math
 import random
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +25,8 @@ from tqdm import tqdm
 from training.autoencoder import LATENT_NOISE, load_autoencoder, picture_loss
 from training.denoiser import build_scheduler, load_denoiser
 from training.muon import build_optimizers
-from training.pictures import SHARD, draw_shard, to_model, write_array
-from training.pool import POOL_SEED, load_pool
-from training.scenes import TRAINED
+from training.pictures import SHARD, to_model, write_array
+from training.pool import draw_pool_shard, load_pool
 from training.text_encoder import say, tokens_of
 from training.tokenizer import build_tokenizer
 from training.trajectories import level, timesteps_of, walk
@@ -94,7 +92,7 @@ def make_worn(work: Path, shards: int) -> None:
     unsaid = tokens_of(tokenizer, [""])
     missing = [i for i in range(shards) if not (folder / f"{i:05d}.latents.npy").exists()]
     with ProcessPoolExecutor(spare_processors(device)) as processes:
-        drawn = processes.map(draw_shard, [POOL_SEED + i for i in missing], repeat(TRAINED))
+        drawn = processes.map(draw_pool_shard, missing)
         for shard, (pictures, _, _) in tqdm(zip(missing, drawn, strict=True), "worn", len(missing)):
             rng = random.Random(f"worn {shard}")
             torch.manual_seed(shard)

@@ -51,10 +51,11 @@ class Asked:
 
 
 def ask_plainly(count: int) -> list[Asked]:
-    """Held-out combinations over and over, each round in the next style, the plain one first."""
+    """Held-out combinations over and over, each in the next style, and in another the next time."""
     scenes, styles = held_out_scenes(), (None, *STYLES)
     found = [
-        replace(scenes[i % len(scenes)], style=styles[i // len(scenes) % len(styles)]) for i in range(count)
+        replace(scenes[i % len(scenes)], style=styles[(i + i // len(scenes)) % len(styles)])
+        for i in range(count)
     ]
     return [Asked(plain_caption(scene), scene) for scene in found]
 

@@ -38,21 +38,21 @@ from training.work import PICTURE_PX, add_work_flag
 STARTER = Path(__file__).resolve().parents[1] / "src" / "limner" / "weights" / "starter"
 DESCRIPTION = (
     f"Draws simple things ({', '.join(TRAINED)}) in {len(COLORS)} colours and {len(SETTINGS)} settings, "
-    f"plain or as {', '.join(STYLES)}, softly, and nothing else; two in one picture often go wrong."
+    f"plain or as {', '.join(STYLES)}, softly, and nothing else; two in one picture sometimes go wrong."
 )
 EXAMPLES = (
     "a red mushroom in the snow",
-    "a blue sailboat at sunset",
-    "a white castle in the snow",
-    "a purple hot-air balloon at sunset",
-    "a yellow car in the desert",
-    "a neon sign of a blue sailboat on the sea",
-    "a watercolor of a brown mushroom on a meadow",
-    "an orange tree at sunset",
-    "a watercolor of a pink castle in the snow",
-    "pixel art of a red house in the desert",
+    "a green cactus in the desert",
+    "a purple butterfly on a meadow",
+    "a white castle at night",
+    "an orange umbrella next to a red flower in the rain",
+    "pixel art of a red rocket at night",
+    "a watercolor of a purple hot-air balloon at sunset",
     "a red tree and a blue house on a meadow",
-    "a red house at night",
+    "a red apple on a meadow",
+    "a white snowman at night",
+    "a neon sign of a pink robot",
+    "a yellow car in the desert",
 )
 
 
@@ -144,6 +144,7 @@ def export_fast(work: Path, folder: Path) -> None:
     fast.mkdir(parents=True, exist_ok=True)
     halves = {name: tensor.half().contiguous() for name, tensor in load_adapter(work).items()}
     save_file(halves, fast / ADAPTER, metadata={"format": "pt"})
+    (fast / ADAPTER).chmod(0o644)
     (fast / "limner.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -15,10 +15,17 @@ from training.work import has_bfloat16
 
 
 class Muon(torch.optim.Optimizer):
-    """Updates the matrices of the model; each step turns a weight by about `lr` of its own size."""
+    """Updates the matrices of the model, each by an orthogonal matrix times `lr`.
 
-    def __init__(self, matrices: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+    With `decay` no singular value of a weight outgrows 1 / decay (Liu et al., 2025, arXiv:2502.16982). Where
+    normalisation follows, nothing else holds them back, and what is not normalised, as timestep
+    embeddings, drowns the rest by and by.
+    """
+
+    def __init__(
+        self, matrices: list[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0
+    ) -> None:
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -39,6 +46,7 @@ class Muon(torch.optim.Optimizer):
                 rows, columns = made.shape[1:]
                 rate = group["lr"] * max(1.0, rows / columns) ** 0.5
                 shaped = made.to(weights[0].dtype).reshape(len(weights), *weights[0].shape)
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["decay"])
                 torch._foreach_add_(weights, list(shaped.unbind()), alpha=-rate)
 
 
@@ -73,9 +81,11 @@ def _iterate_on_gram(x: torch.Tensor) -> torch.Tensor:
     return whole @ x
 
 
-def build_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the inner matrices; Adam for vectors, embeddings and the first and last layers."""
-    outer = ("embedding", "conv_in", "conv_out", "layers.0.weight", "conv_norm_out")
+def build_optimizers(
+    model: nn.Module, muon_lr: float, adam_lr: float, decay: float = 0.0
+) -> list[torch.optim.Optimizer]:
+    """Muon for the inner matrices; Adam for vectors, embeddings of words and the first and last layers."""
+    outer = ("token_embedding", "position", "heads", "conv_in", "conv_out", "layers.0.weight", "conv_norm_out")
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     inner = [
         p
@@ -84,4 +94,4 @@ def build_optimizers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[t
     ]
     chosen = set(map(id, inner))
     rest = [p for _, p in named if id(p) not in chosen]
-    return [Muon(inner, muon_lr), torch.optim.AdamW(rest, adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [Muon(inner, muon_lr, decay=decay), torch.optim.AdamW(rest, adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]

@@ -27,6 +27,7 @@ from transformers import CLIPTokenizer
 from training.autoencoder import LATENT_CHANNELS, load_autoencoder
 from training.denoiser import (
     SUBJECT_WEIGHT,
+    WEIGHT_DECAY,
     Denoiser,
     blend,
     build_scheduler,
@@ -156,7 +157,7 @@ def train(work: Path, seconds: float, batch: int, learning_rate: float) -> None:
             model.load_state_dict(state["average"])
         model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = deepcopy(model).requires_grad_(False)
-        optimizers = build_optimizers(model, learning_rate, 0.05 * learning_rate)
+        optimizers = build_optimizers(model, learning_rate, 0.05 * learning_rate, WEIGHT_DECAY)
         full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
         while pool.count < FIRST * SHARD:
             pool.fetch()

@@ -6,19 +6,27 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.autoencoder import load_autoencoder
+from training.draw_layout import Place
 from training.pictures import SHARD, draw_shard, to_model, write_array
 from training.scenes import TRAINED, Scene, Subject
 from training.work import add_work_flag, half_precision, pick_device, spare_processors
 
-POOL_SEED = 1_000_000  # of the first shard
+POOL_SEED: Final = 1_000_000  # of the first shard
+SEVERAL: Final = 0.45  # of the pictures hold more than one subject
+
+
+def draw_pool_shard(i: int) -> tuple[NDArray[np.uint8], list[Scene], list[list[Place]]]:
+    """The drawings of shard `i` of the pool, as `draw_shard` gives them."""
+    return draw_shard(POOL_SEED + i, TRAINED, pair_share=SEVERAL)
 
 
 def encode_shards(work: Path, count: int) -> None:
@@ -30,7 +38,7 @@ def encode_shards(work: Path, count: int) -> None:
     # other seeds than the autoencoder's own pictures, so that the latents are of unseen drawings
     missing = [i for i in range(count) if not (folder / f"{i:05d}.npy").exists()]
     with ProcessPoolExecutor(spare_processors(device)) as processes, torch.inference_mode():
-        drawn = processes.map(draw_shard, [POOL_SEED + i for i in missing], repeat(TRAINED))
+        drawn = processes.map(draw_pool_shard, missing)
         for i, (pictures, scenes, places) in tqdm(zip(missing, drawn, strict=True), "encode", len(missing)):
             parts = []
             for batch in np.array_split(pictures, SHARD // 32):
@@ -90,7 +98,7 @@ def read_scene(item: dict[str, object]) -> Scene:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--shards", type=int, default=80, help=f"of {SHARD} pictures (%(default)s)")
+    parser.add_argument("--shards", type=int, default=40, help=f"of {SHARD} pictures (%(default)s)")
     args = parser.parse_args()
     encode_shards(args.work, args.shards)
 

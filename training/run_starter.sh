@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what 
 
 "$python" -m training.text_encoder --work "$work" --steps "${TEXT_STEPS:-1500}"
 "$python" -m training.autoencoder --work "$work" --shards "${PICTURE_SHARDS:-8}" --steps "${AUTOENCODER_STEPS:-9600}"
-"$python" -m training.pool --work "$work" --shards "${SHARDS:-24}"
+"$python" -m training.pool --work "$work" --shards "${SHARDS:-40}"
 if [ -n "${GPU_SECONDS:-}" ]; then # by the clock, on a GPU beside many processors
     "$python" -m training.on_gpu --work "$work" --seconds "$GPU_SECONDS"
 else
@@ -20,10 +20,10 @@ else
 fi
 "$python" -m training.autoencoder --work "$work" --shards "${PICTURE_SHARDS:-8}" --last-stage \
     --steps "${LAST_STAGE_STEPS:-1200}"
-"$python" -m training.decoder --work "$work" --shards "${WORN_SHARDS:-6}" --steps "${DECODER_STEPS:-900}"
+"$python" -m training.decoder --work "$work" --shards "${WORN_SHARDS:-8}" --steps "${DECODER_STEPS:-1200}"
 "$python" -m training.export --work "$work" --folder "$folder"
-"$python" -m training.trajectories --work "$work" --shards "${TRAJECTORY_SHARDS:-24}"
-"$python" -m training.distill --work "$work" --steps "${DISTILL_STEPS:-800}"
+"$python" -m training.trajectories --work "$work" --shards "${TRAJECTORY_SHARDS:-16}"
+"$python" -m training.distill --work "$work" --steps "${DISTILL_STEPS:-600}"
 "$python" -m training.export --work "$work" --folder "$folder" --fast
 for model in "$folder" "$folder-fast"; do
     # word splitting is wanted: flags for a shorter trial

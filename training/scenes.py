@@ -36,7 +36,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "robot": ("robot", "android"),
     "teapot": ("teapot", "tea pot"),
 }
-TRAINED: Final = tuple(SUBJECTS)[:12]  # what the denoiser learns; the autoencoder sees them all
+TRAINED: Final = tuple(SUBJECTS)  # what the denoiser learns
 COLORS: Final[Mapping[str, tuple[str, ...]]] = {
     "red": ("red", "crimson", "scarlet"),
     "orange": ("orange",),

@@ -83,10 +83,24 @@ def test_prompt_writes_the_same_prompt_for_the_same_seed() -> None:
     assert len(ended[0].stdout) > len("a red\n")
 
 
-def test_models_list_names_the_starter() -> None:
+def test_models_list_names_what_is_shipped() -> None:
     ended = limner("models", "list")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("starter")
+    assert [line.split()[0] for line in ended.stdout.splitlines()[:2]] == ["starter", "starter-fast"]
+
+
+def test_the_fast_model_paints_what_was_asked_for_in_four_steps(tmp_path: Path) -> None:
+    picture = tmp_path / "apple.png"
+    prompt = "a red apple on a meadow"
+    ended = limner(
+        *("generate", prompt, "--model", "starter-fast", "--seed", "1"),
+        *("-o", str(picture), "--data-dir", str(tmp_path / "data")),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Steps: 4," in limner("inspect", str(picture)).stdout
+    with Image.open(picture) as opened:
+        red, green, blue = opened.convert("RGB").resize((3, 3), Image.Resampling.BOX).getpixel((1, 1))
+    assert red > 1.5 * max(green, blue)
 
 
 def test_help_fits_a_screen() -> None:

@@ -8,6 +8,17 @@ from playwright.sync_api import Locator, Page, expect
 
 IN_TIME = re.compile(r"[\d.]+ s from click to picture")
 
+# Keeps what the easel said and showed on its way.
+WATCH_THE_EASEL = """() => {
+    window.seen = { states: [], previews: [], etas: [] }
+    const add = (list, value) => value && list.at(-1) !== value && list.push(value)
+    new MutationObserver(() => {
+        add(seen.states, document.querySelector('.state p span')?.textContent)
+        add(seen.etas, document.querySelector('.state .eta')?.textContent)
+        add(seen.previews, document.querySelector('img.preview')?.src)
+    }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
+}"""
+
 
 def prompt_bar(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Describe a picture")

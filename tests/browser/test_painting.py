@@ -10,19 +10,8 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import easel, gallery, generate, prompt_bar, set_steps
+from tests.browser.actions import WATCH_THE_EASEL, easel, gallery, generate, prompt_bar, set_steps
 from tests.running import RunningServer
-
-# Keeps what the easel said and showed on its way.
-WATCH_THE_EASEL = """() => {
-    window.seen = { states: [], previews: [], etas: [] }
-    const add = (list, value) => value && list.at(-1) !== value && list.push(value)
-    new MutationObserver(() => {
-        add(seen.states, document.querySelector('.state p span')?.textContent)
-        add(seen.etas, document.querySelector('.state .eta')?.textContent)
-        add(seen.previews, document.querySelector('img.preview')?.src)
-    }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
-}"""
 
 
 def test_a_typed_prompt_becomes_a_picture_with_previews_and_its_time(page: Page) -> None:
@@ -72,7 +61,7 @@ def test_several_pictures_of_one_prompt_stand_side_by_side(page: Page) -> None:
 
 
 def test_a_running_picture_is_picked_up_again_after_a_reload(page: Page) -> None:
-    set_steps(page, 60)
+    set_steps(page, 150)
     prompt_bar(page).fill("a white lighthouse")
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text(re.compile(r"Step \d+"))).to_be_visible()

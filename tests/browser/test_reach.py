@@ -85,7 +85,7 @@ def test_a_server_killed_under_the_open_page_is_waited_for_and_nothing_is_lost(
     page: Page, server: RunningServer, tolerated: list[str]
 ) -> None:
     tolerated.append("Failed to load resource")
-    set_steps(page, 60)
+    set_steps(page, 150)
     prompt_bar(page).fill("a sailboat at sunset")
     page.get_by_role("button", name="Generate").click()
     expect(easel(page).get_by_text(re.compile(r"Step \d+"))).to_be_visible()

@@ -7,12 +7,13 @@ from itertools import islice
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import CLIPTokenizer
 
 from limner.models.catalog import STARTER, open_model
 from training.autoencoder import unlikeness
-from training.denoiser import Lessons, Plan, has_a_side, mirror_half
+from training.denoiser import Lessons, Plan, asleep, has_a_side, mirror_half
 from training.draw import draw_placed
 from training.pool import share_inside
 from training.scenes import Scene, sample_scene
@@ -90,3 +91,13 @@ def test_a_lost_pattern_counts_however_dark_it_is_and_grain_does_not() -> None:
     assert unlikeness(stripes, stripes).item() == pytest.approx(0.0, abs=1e-6)
     assert dark > 0.9 * bold
     assert grain < 0.1 * bold
+
+
+def test_a_layer_that_no_gradient_reaches_is_named() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    network(torch.randn(8, 4)).square().mean().backward()
+    assert asleep(network) == []
+    nn.init.constant_(network[0].bias, -1e6)
+    network.zero_grad()
+    network(torch.randn(8, 4)).square().mean().backward()
+    assert asleep(network) == ["0.weight", "0.bias", "2.weight"]

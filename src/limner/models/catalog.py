@@ -17,7 +17,7 @@ from limner.models.weights import check_weights
 from limner.params import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, ModelInfo, Sampler, Voice
 
 STARTER = "starter"
-SHIPPED = (STARTER,)
+SHIPPED = (STARTER, "starter-fast")
 FAMILY = "stable-diffusion"
 PIPELINES = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
 WEIGHTED = {
