@@ -85,7 +85,15 @@ def build_optimizers(
     model: nn.Module, muon_lr: float, adam_lr: float, decay: float = 0.0
 ) -> list[torch.optim.Optimizer]:
     """Muon for the inner matrices; Adam for vectors, embeddings of words and the first and last layers."""
-    outer = ("token_embedding", "position", "heads", "conv_in", "conv_out", "layers.0.weight", "conv_norm_out")
+    outer = (
+        "token_embedding",
+        "position",
+        "heads",
+        "conv_in",
+        "conv_out",
+        "layers.0.weight",
+        "conv_norm_out",
+    )
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     inner = [
         p
@@ -94,4 +102,7 @@ def build_optimizers(
     ]
     chosen = set(map(id, inner))
     rest = [p for _, p in named if id(p) not in chosen]
-    return [Muon(inner, muon_lr, decay=decay), torch.optim.AdamW(rest, adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [
+        Muon(inner, muon_lr, decay=decay),
+        torch.optim.AdamW(rest, adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
