@@ -94,10 +94,11 @@ def test_a_lost_pattern_counts_however_dark_it_is_and_grain_does_not() -> None:
 
 
 def test_a_layer_that_no_gradient_reaches_is_named() -> None:
-    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    first = nn.Linear(4, 4)
+    network = nn.Sequential(first, nn.ReLU(), nn.Linear(4, 2))
     network(torch.randn(8, 4)).square().mean().backward()
     assert asleep(network) == []
-    nn.init.constant_(network[0].bias, -1e6)
+    nn.init.constant_(first.bias, -1e6)
     network.zero_grad()
     network(torch.randn(8, 4)).square().mean().backward()
     assert asleep(network) == ["0.weight", "0.bias", "2.weight"]

@@ -15,7 +15,8 @@ def trained(decay: float) -> torch.Tensor:
     weight.grad = torch.randn(8, 24, generator=torch.Generator().manual_seed(0))
     for _ in range(600):
         optimizer.step()
-    return torch.linalg.svdvals(weight.detach())
+    values: torch.Tensor = torch.linalg.svdvals(weight.detach())
+    return values
 
 
 def test_every_direction_of_a_matrix_is_turned_alike() -> None:
