@@ -31,7 +31,7 @@ from training.work import add_work_flag, half_precision, load_checkpoint, pick_d
 CHANNELS = (64, 128, 192)
 SUBJECT_WEIGHT = 2.0  # how much more the squares about a subject count than the rest
 WEIGHT_DECAY = 0.2
-SEVERAL = 0.6  # of what is learnt from holds more than one subject, in the end
+SEVERAL = 0.6  # of what is learnt from holds more than one subject, from a third of the way on
 DECAY_FROM = 0.25  # of the training: the learning rate falls to nothing from here
 CHECKPOINT_S = 120.0
 SHOW_EVERY = 10
@@ -144,18 +144,6 @@ def learn(
     return error.detach().mean()
 
 
-def choose(scenes: Sequence[Scene], count: int, progress: float, rng: random.Random) -> list[int]:
-    """Places of `count` pictures: one subject each at first, `SEVERAL` of more from a third of the way on."""
-    share = SEVERAL * min(3 * progress, 1.0)
-    chosen: list[int] = []
-    while len(chosen) < count:
-        wanted = rng.random() < share
-        while (len(scenes[i := rng.randrange(len(scenes))].subjects) > 1) != wanted:
-            pass
-        chosen.append(i)
-    return chosen
-
-
 def has_a_side(scene: Scene) -> bool:
     """Whether its mirror image is another scene: subjects in a row stand in the order of their words."""
     return len(scene.subjects) > 1 and scene.relation != "above"
@@ -181,8 +169,11 @@ class Lessons(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         worker = get_worker_info()
         mine, of = (worker.id, worker.num_workers) if worker else (0, 1)
         rng = random.Random(f"{self.seen} {mine}")
+        alone = [i for i, scene in enumerate(self.scenes) if len(scene.subjects) == 1]
+        several = [i for i, scene in enumerate(self.scenes) if len(scene.subjects) > 1]
         for seen in count(self.seen + mine * self.plan.batch, of * self.plan.batch):
-            chosen = choose(self.scenes, self.plan.batch, min(seen / self.plan.pictures, 1.0), rng)
+            share = SEVERAL * min(3 * seen / self.plan.pictures, 1.0)
+            chosen = [rng.choice(several if rng.random() < share else alone) for _ in range(self.plan.batch)]
             texts = [say(self.scenes[i], rng)[0] for i in chosen]
             yield torch.tensor(chosen), tokens_of(self.tokenizer, texts)
 
@@ -197,7 +188,7 @@ def train(work: Path, plan: Plan) -> None:
     model.text_encoder.load_state_dict(load_text_encoder(work, tokenizer).state_dict())
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = deepcopy(model).requires_grad_(False)
-    # never compiled: torch 2.13 for processors then gives the inner layers no gradients at all
+    # never compiled: torch 2.13 then gives three quarters of the weights no gradient on a processor
     if device.type == "cpu":  # where the fused attention has a slow way back: a sixth of a step
         model.unet.set_attn_processor(AttnProcessor())
     optimizers = build_optimizers(model, plan.learning_rate, 0.05 * plan.learning_rate, WEIGHT_DECAY)
@@ -263,7 +254,7 @@ def blend(average: nn.Module, model: nn.Module, step: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_flag(parser)
-    parser.add_argument("--pictures", type=int, default=400_000)
+    parser.add_argument("--pictures", type=int, default=450_000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=0.006)
     args = parser.parse_args()

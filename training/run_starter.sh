@@ -16,7 +16,7 @@ export OMP_WAIT_POLICY=PASSIVE # threads that wait must not take time from what 
 if [ -n "${GPU_SECONDS:-}" ]; then # by the clock, on a GPU beside many processors
     "$python" -m training.on_gpu --work "$work" --seconds "$GPU_SECONDS"
 else
-    "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-400000}"
+    "$python" -m training.denoiser --work "$work" --pictures "${PICTURES:-450000}"
 fi
 "$python" -m training.autoencoder --work "$work" --shards "${PICTURE_SHARDS:-8}" --last-stage \
     --steps "${LAST_STAGE_STEPS:-1200}"

@@ -84,5 +84,6 @@ def test_whoever_is_first_makes_their_steps_before_others_pictures_are_decoded_f
     loop.add(asked(model, "heavy long", "heavy", num_inference_steps=150))
     loop.add(asked(model, "light", "light", num_inference_steps=30))
     order = list(ends(drained(loop)))
-    assert order.index("light") == (0 if held_s else 4)
+    # No picture before the light one's last step; then people take turns, and either may have the first.
+    assert order.index("light") <= 1 if held_s else order.index("light") == 4
     assert order[-1] == "heavy long"

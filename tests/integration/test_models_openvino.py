@@ -309,7 +309,7 @@ def test_the_starters_picture_is_that_of_torch_in_both_precisions(cache_dir: Pat
     plain = pictures["torch", "float32"]
     assert plain.std() > 20, "a flat picture would prove nothing"
     assert (pictures["openvino", "float32"] - plain).abs().max() <= 2
-    # the same picture, though with so few steps an edge here and there lies a pixel further
+    # 34 with the weights that are shipped; what `--dtype auto` asks for is up to its own trial
     assert psnr_db(pictures["openvino", "bfloat16"], plain) >= 30
 
 
